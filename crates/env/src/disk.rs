@@ -1,0 +1,244 @@
+//! Files and directories, with durability spelled out.
+//!
+//! Promises: `write` calls reach the page cache only; nothing survives a power cut until
+//! `sync_data` on the file and, for a new, renamed or removed name, `sync_dir` on its directory.
+//! An error of `sync_data` is final: the caller fences the directory and never retries.
+//! Calls block; callers on an async runtime keep them to page-cache work or move them to a
+//! blocking thread (`tasks::blocking`).
+
+use bytes::{Bytes, BytesMut};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// Must exist; reading only.
+    Read,
+    /// Must exist; reading and writing.
+    Write,
+    /// Reading and writing; made empty if absent.
+    Create,
+    /// Reading and writing; must be absent.
+    CreateNew,
+}
+
+/// A name in a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirEntry {
+    pub name: String,
+    pub is_dir: bool,
+}
+
+/// An open file. Positions are bytes from its start. All methods may be called from any thread.
+pub trait File: Send + Sync {
+    /// Writes all of `buf` at `position`.
+    fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()>;
+
+    /// Writes all buffers, one after the other, from `position`.
+    fn write_all_vectored_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let mut at = position;
+        for buf in bufs {
+            self.write_all_at(buf, at)?;
+            at += buf.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads up to `buf.len()` bytes; fewer only at the end of the file.
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// Reads up to `len` bytes into a new buffer; fewer only at the end of the file.
+    fn read_bytes_at(&self, len: usize, position: u64) -> io::Result<Bytes> {
+        let mut buf = BytesMut::zeroed(len);
+        let count = self.read_at(&mut buf, position)?;
+        buf.truncate(count);
+        Ok(buf.freeze())
+    }
+
+    fn len(&self) -> io::Result<u64>;
+
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts or extends (with zeros) the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Reserves blocks up to `len` without changing the length. A hint: may do nothing.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+
+    /// fdatasync: content and length survive a power cut when this returns `Ok`.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// A file system.
+pub trait Disk: Send + Sync {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Names in a directory, sorted.
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    fn exists(&self, path: &Path) -> bool;
+    /// fsync of a directory: its names survive a power cut when this returns `Ok`.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Takes an exclusive lock on a file (made if absent), held until the guard is dropped;
+    /// `WouldBlock` if another process holds it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+}
+
+/// Reads a whole small file.
+pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Bytes> {
+    let file = disk.open(path, Open::Read)?;
+    let len = file.len()?;
+    file.read_bytes_at(len as usize, 0)
+}
+
+/// Replaces a whole small file so that a crash leaves the old or the new content: write beside,
+/// sync, rename, sync the directory (KAFKA-16541 is what happens without the last).
+pub fn write_file_atomically(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    let file = disk.open(&beside, Open::Create)?;
+    file.set_len(0)?;
+    file.write_all_at(content, 0)?;
+    file.sync_data()?;
+    disk.rename(&beside, path)?;
+    match path.parent() {
+        Some(parent) => disk.sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// The machine's file system.
+pub struct RealDisk;
+
+struct RealFile(std::fs::File);
+
+impl File for RealFile {
+    fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
+        self.0.write_all_at(buf, position)
+    }
+
+    fn write_all_vectored_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let written = rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.0, bufs, position))?;
+        let mut skip = written;
+        if written == total {
+            return Ok(());
+        }
+        // A short write is rare: finish buffer by buffer.
+        let mut at = position + written as u64;
+        for buf in bufs {
+            if skip >= buf.len() {
+                skip -= buf.len();
+                continue;
+            }
+            self.0.write_all_at(&buf[skip..], at)?;
+            at += (buf.len() - skip) as u64;
+            skip = 0;
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.0.read_at(&mut buf[done..], position + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true);
+        match how {
+            Open::Read => {}
+            Open::Write => {
+                options.write(true);
+            }
+            Open::Create => {
+                options.write(true).create(true).truncate(false);
+            }
+            Open::CreateNew => {
+                options.write(true).create_new(true);
+            }
+        }
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            entries.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        std::fs::File::open(path)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Box::new(file)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
