@@ -1,0 +1,17 @@
+//! What a handler knows of the request besides its body.
+
+use crate::context::BrokerContext;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wire::StrBytes;
+
+/// One request's surroundings. Cheap to clone.
+#[derive(Clone)]
+pub struct RequestContext {
+    pub broker: Arc<BrokerContext>,
+    /// The name of the listener that the client came by.
+    pub listener: Arc<str>,
+    pub client_id: Option<StrBytes>,
+    pub peer: SocketAddr,
+    pub api_version: i16,
+}
