@@ -1,0 +1,245 @@
+//! A node's configuration, typed, in groups by who needs it.
+
+use crate::{Endpoint, Listener, Properties};
+use std::path::PathBuf;
+use std::time::Duration;
+use types::NodeId;
+
+/// Everything that a node is started with.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NodeConfig {
+    pub node_id: NodeId,
+    pub roles: Roles,
+    /// `broker.rack`
+    pub rack: Option<String>,
+    pub network: NetworkConfig,
+    pub requests: RequestConfig,
+    pub quorum: QuorumConfig,
+    pub liveness: LivenessConfig,
+    pub replication: ReplicationConfig,
+    pub storage: StorageConfig,
+    pub topics: TopicDefaults,
+    pub groups: GroupConfig,
+    pub internal_topics: InternalTopicConfig,
+    /// The file, environment and overrides together: the static layer for topic configs and
+    /// DescribeConfigs.
+    pub properties: Properties,
+    /// Keys that were accepted but do nothing (yet), one sentence each; to be logged at start.
+    pub warnings: Vec<String>,
+}
+
+/// `process.roles`: at least one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Roles {
+    pub broker: bool,
+    pub controller: bool,
+}
+
+/// Listening and being found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NetworkConfig {
+    /// All, in the order of `listeners`; a broker always has one of role Kafka and a gRPC one.
+    pub listeners: Vec<Listener>,
+    /// What clients and other nodes are told, one per broker listener (Kafka and GRPC roles).
+    pub advertised: Vec<Endpoint>,
+    /// `inter.broker.listener.name`, or the first Kafka listener.
+    pub inter_broker_listener: Option<String>,
+    /// `ottla.http.listener` as host:port; `None` where it is empty (no HTTP).
+    pub http: Option<Listener>,
+    /// `max.connections`
+    pub max_connections: u32,
+    /// `max.connections.per.ip`
+    pub max_connections_per_ip: u32,
+    /// `connections.max.idle.ms`; `None` = never closed for idleness.
+    pub connections_max_idle: Option<Duration>,
+    /// `socket.send.buffer.bytes`; `None` = the system's default (-1).
+    pub socket_send_buffer_bytes: Option<u32>,
+    /// `socket.receive.buffer.bytes`
+    pub socket_receive_buffer_bytes: Option<u32>,
+    /// `socket.listen.backlog.size`
+    pub socket_listen_backlog: u32,
+}
+
+/// Bounds on what a request may be and take.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RequestConfig {
+    /// `socket.request.max.bytes`
+    pub socket_request_max_bytes: u32,
+    /// `queued.max.requests`: requests in progress over all connections.
+    pub queued_max_requests: u32,
+    /// `ottla.connection.inflight.max`: requests in progress on one connection.
+    pub connection_inflight_max: u32,
+    /// `fetch.max.bytes`
+    pub fetch_max_bytes: u32,
+    /// `max.incremental.fetch.session.cache.slots`
+    pub fetch_session_slots: u32,
+    /// `max.request.partition.size.limit`
+    pub max_request_partitions: u32,
+    /// `request.timeout.ms`
+    pub request_timeout: Duration,
+    /// `delete.topic.enable`
+    pub delete_topic_enable: bool,
+    /// `auto.create.topics.enable`
+    pub auto_create_topics_enable: bool,
+}
+
+/// One voter of `controller.quorum.voters`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Voter {
+    pub node_id: NodeId,
+    pub host: String,
+    pub port: u16,
+}
+
+/// The controllers' quorum.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QuorumConfig {
+    /// `controller.quorum.voters`; empty where the node finds or is the quorum by `bootstrap`.
+    pub voters: Vec<Voter>,
+    /// `controller.quorum.bootstrap.servers`, host:port; empty with voters, or on a lone node.
+    pub bootstrap: Vec<(String, u16)>,
+    /// `controller.quorum.request.timeout.ms`
+    pub request_timeout: Duration,
+    /// `ottla.raft.heartbeat.interval.ms`
+    pub heartbeat_interval: Duration,
+    /// `ottla.raft.election.timeout.min.ms`
+    pub election_timeout_min: Duration,
+    /// `ottla.raft.election.timeout.max.ms`
+    pub election_timeout_max: Duration,
+    /// `metadata.log.max.record.bytes.between.snapshots`
+    pub snapshot_bytes: u64,
+    /// `ottla.metadata.log.max.entries.between.snapshots`
+    pub snapshot_entries: u64,
+    /// `ottla.raft.log.preallocate.bytes`
+    pub log_preallocate_bytes: u64,
+    /// `metadata.log.dir`, or the first of `log.dirs`.
+    pub metadata_dir: PathBuf,
+}
+
+/// Who is alive, and going down well.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LivenessConfig {
+    /// `broker.heartbeat.interval.ms`
+    pub heartbeat_interval: Duration,
+    /// `broker.session.timeout.ms`
+    pub session_timeout: Duration,
+    /// `initial.broker.registration.timeout.ms`
+    pub registration_timeout: Duration,
+    /// `controlled.shutdown.enable`
+    pub controlled_shutdown: bool,
+    /// `ottla.shutdown.timeout.ms`: a clean stop takes no longer.
+    pub shutdown_timeout: Duration,
+}
+
+/// Replicas and leaders.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ReplicationConfig {
+    /// `replica.lag.time.max.ms`
+    pub lag_time_max: Duration,
+    /// `replica.fetch.max.bytes`: per partition and chunk.
+    pub fetch_max_bytes: u32,
+    /// `replica.fetch.response.max.bytes`: per chunk of a replica stream.
+    pub fetch_response_max_bytes: u32,
+    /// `replica.fetch.wait.max.ms`
+    pub fetch_wait_max: Duration,
+    /// `replica.fetch.backoff.ms`
+    pub fetch_backoff: Duration,
+    /// `num.replica.fetchers`
+    pub fetchers: u32,
+    /// `replica.high.watermark.checkpoint.interval.ms`
+    pub high_watermark_checkpoint_interval: Duration,
+    /// `auto.leader.rebalance.enable`
+    pub auto_leader_rebalance: bool,
+    /// `leader.imbalance.check.interval.seconds`
+    pub leader_imbalance_check_interval: Duration,
+    /// `unclean.leader.election.interval.ms`
+    pub unclean_election_interval: Duration,
+}
+
+/// Directories and upkeep of the log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StorageConfig {
+    /// `log.dirs`, else `log.dir`; at least one.
+    pub log_dirs: Vec<PathBuf>,
+    /// `num.recovery.threads.per.data.dir`
+    pub recovery_threads_per_dir: u32,
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval: Duration,
+    /// `log.flush.offset.checkpoint.interval.ms`
+    pub recovery_point_checkpoint_interval: Duration,
+    /// `log.flush.start.offset.checkpoint.interval.ms`
+    pub log_start_checkpoint_interval: Duration,
+    /// `log.initial.task.delay.ms`
+    pub initial_task_delay: Duration,
+    /// `producer.id.expiration.ms`
+    pub producer_id_expiration: Duration,
+    /// `log.cleaner.enable`
+    pub cleaner_enable: bool,
+    /// `log.cleaner.threads`
+    pub cleaner_threads: u32,
+    /// `log.cleaner.dedupe.buffer.size`
+    pub cleaner_dedupe_buffer_bytes: u64,
+    /// `log.cleaner.backoff.ms`
+    pub cleaner_backoff: Duration,
+    /// `ottla.log.open.files.max`: segments kept open at most.
+    pub open_files_max: u32,
+}
+
+/// What a new topic gets where the request does not say.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct TopicDefaults {
+    /// `num.partitions`
+    pub partitions: u32,
+    /// `default.replication.factor`
+    pub replication_factor: u16,
+}
+
+/// Consumer groups.
+#[derive(Clone, PartialEq, Debug)]
+pub struct GroupConfig {
+    /// `group.min.session.timeout.ms`
+    pub min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`
+    pub max_session_timeout: Duration,
+    /// `group.initial.rebalance.delay.ms`
+    pub initial_rebalance_delay: Duration,
+    /// `group.max.size`
+    pub max_size: u32,
+    /// `offset.metadata.max.bytes`
+    pub offset_metadata_max_bytes: u32,
+    /// `offsets.retention.minutes`
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`
+    pub offsets_retention_check_interval: Duration,
+    /// `offsets.commit.timeout.ms`
+    pub offsets_commit_timeout: Duration,
+}
+
+/// How the brokers' own topics are made.
+#[derive(Clone, PartialEq, Debug)]
+pub struct InternalTopicConfig {
+    /// `offsets.topic.num.partitions`
+    pub offsets_partitions: u32,
+    /// `offsets.topic.replication.factor`; made with fewer where fewer brokers are alive.
+    pub offsets_replication_factor: u16,
+    /// `offsets.topic.segment.bytes`
+    pub offsets_segment_bytes: u32,
+    /// `transaction.state.log.num.partitions`
+    pub transactions_partitions: u32,
+    /// `transaction.state.log.replication.factor`
+    pub transactions_replication_factor: u16,
+    /// `transaction.state.log.min.isr`
+    pub transactions_min_isr: u32,
+    /// `transaction.state.log.segment.bytes`
+    pub transactions_segment_bytes: u32,
+    /// `transaction.max.timeout.ms`
+    pub transaction_max_timeout: Duration,
+}
+
+impl NodeConfig {
+    /// Checks and types what was given. All problems are reported together.
+    pub fn from_properties(properties: Properties) -> Result<NodeConfig, crate::ConfigErrors> {
+        let _ = properties;
+        todo!()
+    }
+}
