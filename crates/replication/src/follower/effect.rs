@@ -11,13 +11,15 @@ pub enum FollowerEffect {
         offset: Offset,
         last_epoch: LeaderEpoch,
         log_start_offset: Offset,
-        /// The leader is to send from here again.
+        /// The leader is to send from here again, and to answer at once, even with an empty
+        /// chunk. For a `synced` topic the shell syncs the log up to `offset` before it sends this.
         restart: bool,
     },
     /// Append the batches of the chunk just given, up to the first whose leader epoch is above
     /// `leader_epoch` ([`crate::epoch_batches_to_append`]), then call
-    /// [`super::Follower::appended`] with the log's new end (for synced topics: once synced), or
-    /// [`super::Follower::failed`] if the log refused.
+    /// [`super::Follower::appended`] with the log's new end (for `synced` topics
+    /// [`super::Follower::durable`] follows, once it is synced), or [`super::Follower::failed`] if
+    /// the log refused.
     AppendChunk { leader_epoch: LeaderEpoch },
     /// Cut the log to this end; the local high watermark is at most this from now on. Then call
     /// [`super::Follower::truncated`].

@@ -50,9 +50,10 @@ impl Leader {
         let _ = offset;
     }
 
-    /// A follower reports its position. `Ok`: send it records from there (on a restart) and count
-    /// it. `Err`: answer with the code or the divergence; the position did not count
-    /// (KAFKA-13141).
+    /// A follower reports its position. `Ok`: it counts; on a restart send from there, and at once
+    /// at least an empty chunk, which tells the follower that it is accepted. `Err`: answer with
+    /// the code (and this leader's log start) or the divergence; the position does not count
+    /// (KAFKA-13141), and nothing is sent until the follower restarts.
     pub fn position(
         &mut self,
         now: Monotonic,
