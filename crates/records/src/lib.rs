@@ -1,1 +1,32 @@
-//! To be written.
+//! Record batches of Kafka's format v2: parse, check, stamp, build, compress.
+//!
+//! Promises: bytes from outside never panic and never allocate more than the caller's cap; a batch
+//! on its way through a broker is looked at by its 61-byte header and its CRC only, and its payload
+//! is neither copied nor re-encoded; what a builder makes, every check here accepts.
+//! Does not: know files, sockets, offsets of partitions or producers' histories.
+//!
+//! Layout (big-endian): see [`BatchHeader`].
+
+mod batch;
+mod builder;
+mod codec;
+mod control;
+mod error;
+mod header;
+mod record;
+mod validate;
+mod varint;
+
+pub use batch::{Batch, Batches, batches};
+pub use builder::{BatchBuilder, BatchOptions};
+pub use codec::{Compression, compress, decompress};
+pub use control::{ControlRecord, EndTransactionMarker, MarkerKind};
+pub use error::BatchError;
+pub use header::{
+    Attributes, BATCH_OVERHEAD, BatchHeader, HEADER_BYTES, Stamp, TimestampType, stamp,
+};
+pub use record::{Header, NewRecord, Record, Records};
+pub use validate::{
+    ProduceLimits, ProducedBatch, RecordError, RecordRules, TimestampLimits, check_records,
+    validate_produced,
+};
