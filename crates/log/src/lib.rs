@@ -1,1 +1,40 @@
-//! To be written.
+//! Partitions' logs on disk: segments, indexes, recovery, checkpoints, producers' histories and
+//! leader epochs, in Kafka's file names and byte layouts.
+//!
+//! Promises: the bytes of a batch on disk are the bytes on the wire; an append is one vectored
+//! write and no per-record work; the recovery point moves only after a sync; an append that fails
+//! half-way leaves no trace (no space) or closes the log for good (any other error).
+//! Does not: know replication, the network, async code or the clock: callers pass `now`.
+//!
+//! Who locks: [`LogManager`] owns the directories and hands out [`LogHandle`]s; a handle's lock
+//! guards one [`PartitionLog`]. Reads ([`ReadPlan`]), timestamp searches ([`TimestampSearch`]),
+//! syncs ([`SyncJob`]) and removals ([`RemovalJob`]) are planned under the lock and run outside it.
+//!
+//! ```text
+//!  start_offset          high_watermark        recovery_point      end_offset
+//!      |---------------------|----------------------|------------------|
+//!      first readable        replicated to the ISR   synced below       exclusive
+//! ```
+
+mod checkpoint;
+mod config;
+mod dirs;
+mod epochs;
+mod error;
+mod handle;
+mod manager;
+mod meta_properties;
+mod partition;
+mod producers;
+mod read;
+mod sync;
+
+pub use config::{CleanupPolicy, Durability, LogConfig};
+pub use dirs::LogDirs;
+pub use error::{AppendError, LogDirError, OpenError, ReadError};
+pub use handle::LogHandle;
+pub use manager::{LogManager, LogManagerOptions, OpenReport, RetentionReport};
+pub use meta_properties::MetaProperties;
+pub use partition::{Appended, PartitionLog, RemovalJob, Retained};
+pub use read::{ReadPlan, TimestampOffset, TimestampSearch};
+pub use sync::{SyncJob, Synced};

@@ -1,0 +1,71 @@
+//! What a log needs to know of its topic's configuration. May be replaced at run time.
+
+use records::TimestampType;
+
+/// `cleanup.policy`. Neither: kept for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CleanupPolicy {
+    pub delete: bool,
+    pub compact: bool,
+}
+
+/// `ottla.durability`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// A record counts on a replica once it is in the page cache, as in Kafka.
+    #[default]
+    Replicated,
+    /// A record counts on a replica once it is synced.
+    Synced,
+}
+
+/// A topic's settings, under Kafka's names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// `segment.bytes`.
+    pub segment_bytes: u32,
+    /// `segment.ms`.
+    pub segment_ms: i64,
+    /// `segment.jitter.ms`.
+    pub segment_jitter_ms: i64,
+    /// `segment.index.bytes`.
+    pub index_bytes_max: u32,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u32,
+    /// `retention.ms`; -1: no limit.
+    pub retention_ms: i64,
+    /// `retention.bytes`; -1: no limit.
+    pub retention_bytes: i64,
+    pub cleanup: CleanupPolicy,
+    pub timestamp_type: TimestampType,
+    /// `flush.messages`: a sync is due after this many records.
+    pub flush_messages: i64,
+    /// `flush.ms`: a sync is due after this time.
+    pub flush_ms: i64,
+    pub durability: Durability,
+    /// `preallocate`.
+    pub preallocate: bool,
+    /// `producer.id.expiration.ms`: a producer silent for this long is forgotten.
+    pub producer_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            segment_jitter_ms: 0,
+            index_bytes_max: 10 << 20,
+            index_interval_bytes: 4096,
+            retention_ms: 7 * 24 * 3_600_000,
+            retention_bytes: -1,
+            cleanup: CleanupPolicy { delete: true, compact: false },
+            timestamp_type: TimestampType::CreateTime,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            durability: Durability::Replicated,
+            preallocate: false,
+            producer_expiration_ms: 24 * 3_600_000,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What can go wrong in a log, one enum per operation, and the codes clients see.
+
+use records::BatchError;
+use std::io;
+use std::path::PathBuf;
+use types::{ErrorCode, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId};
+
+/// Why an append did not happen. Nothing of the append is in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("out of order sequence of producer {producer_id}: {got} where {expected} was expected")]
+    OutOfOrderSequence { producer_id: ProducerId, got: i32, expected: i32 },
+    #[error("producer {producer_id} has epoch {got}, but {current} was seen")]
+    StaleProducerEpoch { producer_id: ProducerId, got: ProducerEpoch, current: ProducerEpoch },
+    /// A batch outside the transaction that its producer has open, or the other way round.
+    #[error("producer {producer_id} mixes transactional and plain batches")]
+    InvalidTransactionState { producer_id: ProducerId },
+    /// A marker from a transaction coordinator that has been replaced.
+    #[error("marker of coordinator epoch {got}, but {current} was seen")]
+    StaleCoordinatorEpoch { got: i32, current: i32 },
+    /// A follower's batches do not continue its log.
+    #[error("batch at offset {got} does not continue the log, which ends at {end_offset}")]
+    OffsetMismatch { got: Offset, end_offset: Offset },
+    /// A batch of a leader epoch below one already in the log.
+    #[error("batch of leader epoch {got}, but the log has {latest}")]
+    StaleLeaderEpoch { got: LeaderEpoch, latest: LeaderEpoch },
+    #[error("batch is damaged: {0}")]
+    Corrupt(#[from] BatchError),
+    /// A batch that could not fit into an empty segment.
+    #[error("batch of {size} bytes is larger than a segment of {limit}")]
+    TooLargeForSegment { size: usize, limit: u32 },
+    /// No space: the partial write was cut back, a later append may succeed.
+    #[error("no space left for the log: {0}")]
+    NoSpace(io::Error),
+    /// The disk failed, now or before: the log takes no more appends. The directory must be fenced.
+    #[error("log directory {0}")]
+    Io(#[from] LogDirError),
+}
+
+impl AppendError {
+    /// The code that answers a producing client, as Kafka chooses it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            AppendError::StaleProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            AppendError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+            AppendError::StaleCoordinatorEpoch { .. } => ErrorCode::TransactionCoordinatorFenced,
+            AppendError::OffsetMismatch { .. } => ErrorCode::UnknownServerError,
+            AppendError::StaleLeaderEpoch { .. } => ErrorCode::NotLeaderOrFollower,
+            AppendError::Corrupt(error) => error.code(),
+            AppendError::TooLargeForSegment { .. } => ErrorCode::RecordListTooLarge,
+            AppendError::NoSpace(_) | AppendError::Io(_) => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+/// Why there is nothing to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("offset {offset} is outside {start_offset}..={end_offset}")]
+    OutOfRange { offset: Offset, start_offset: Offset, end_offset: Offset },
+    /// Bytes that are not the batch which the log put there.
+    #[error("log is damaged at offset {offset}: {error}")]
+    Damaged { offset: Offset, error: BatchError },
+    #[error("log directory {0}")]
+    Io(#[from] LogDirError),
+}
+
+impl ReadError {
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            ReadError::Damaged { .. } | ReadError::Io(_) => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+/// A log directory's I/O error: all its partitions are to go offline, and nothing is retried.
+/// Cheap to clone, so that each partition of the directory can keep the reason.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} failed: {doing}: {error}", .dir.display())]
+pub struct LogDirError {
+    /// The log directory (one of `log.dirs`).
+    pub dir: PathBuf,
+    /// What was tried, with the file.
+    pub doing: String,
+    pub error: std::sync::Arc<io::Error>,
+}
+
+/// Why a node's log directories cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("log directory {} is in use by another process", .0.display())]
+    Locked(PathBuf),
+    #[error("log directory {} belongs to cluster {found}, not to {expected}", .dir.display())]
+    OtherCluster { dir: PathBuf, found: String, expected: String },
+    #[error("log directory {} belongs to node {found}, not to {expected}", .dir.display())]
+    OtherNode { dir: PathBuf, found: NodeId, expected: NodeId },
+    #[error("log directories {} and {} have the same directory id", .first.display(), .second.display())]
+    SameDirectoryId { first: PathBuf, second: PathBuf },
+    #[error("{} is damaged: {reason}", .file.display())]
+    BadFile { file: PathBuf, reason: String },
+    #[error("log directory {0}")]
+    Io(#[from] LogDirError),
+    #[error("no log directory is usable")]
+    NoneUsable,
+}
