@@ -42,6 +42,7 @@ macro_rules! error_codes {
 
 error_codes! {
     UnknownServerError = -1 "UNKNOWN_SERVER_ERROR" false,
+    None = 0 "NONE" false,
     OffsetOutOfRange = 1 "OFFSET_OUT_OF_RANGE" false,
     CorruptMessage = 2 "CORRUPT_MESSAGE" true,
     UnknownTopicOrPartition = 3 "UNKNOWN_TOPIC_OR_PARTITION" true,
@@ -64,8 +65,10 @@ error_codes! {
     NotEnoughReplicasAfterAppend = 20 "NOT_ENOUGH_REPLICAS_AFTER_APPEND" true,
     InvalidRequiredAcks = 21 "INVALID_REQUIRED_ACKS" false,
     IllegalGeneration = 22 "ILLEGAL_GENERATION" false,
+    InconsistentGroupProtocol = 23 "INCONSISTENT_GROUP_PROTOCOL" false,
     InvalidGroupId = 24 "INVALID_GROUP_ID" false,
     UnknownMemberId = 25 "UNKNOWN_MEMBER_ID" false,
+    InvalidSessionTimeout = 26 "INVALID_SESSION_TIMEOUT" false,
     RebalanceInProgress = 27 "REBALANCE_IN_PROGRESS" false,
     InvalidCommitOffsetSize = 28 "INVALID_COMMIT_OFFSET_SIZE" false,
     TopicAuthorizationFailed = 29 "TOPIC_AUTHORIZATION_FAILED" false,

@@ -1,0 +1,73 @@
+//! Rebuilding the state from the coordinator's log when its partition gets a new leader.
+
+use super::Coordinator;
+use crate::group::{Group, GroupState};
+use crate::member::Member;
+use crate::records::{GroupRecord, GroupSnapshot};
+use std::time::Duration;
+use types::Monotonic;
+
+impl Coordinator {
+    /// Applies one record of the log, in order.
+    pub fn load(&mut self, now: Monotonic, record: GroupRecord) {
+        match record {
+            GroupRecord::Offset { group_id, partition, value: Some(value) } => {
+                self.offsets.entry(group_id).or_default().insert(partition, value);
+            }
+            GroupRecord::Offset { group_id, partition, value: None } => {
+                if let Some(offsets) = self.offsets.get_mut(&group_id) {
+                    offsets.remove(&partition);
+                    if offsets.is_empty() {
+                        self.offsets.remove(&group_id);
+                    }
+                }
+            }
+            GroupRecord::Group { group_id, value: Some(value) } => {
+                let group = restore(now, &group_id, value);
+                self.groups.insert(group_id, group);
+            }
+            GroupRecord::Group { group_id, value: None } => {
+                self.groups.remove(&group_id);
+            }
+        }
+    }
+
+    /// Everything is applied: members get a whole session from now to be heard of.
+    pub fn loaded(&mut self, now: Monotonic) {
+        for group in self.groups.values_mut() {
+            for member in group.members.values_mut() {
+                member.heard(now);
+            }
+        }
+    }
+}
+
+fn restore(now: Monotonic, group_id: &str, value: GroupSnapshot) -> Group {
+    let mut group = Group::new(group_id);
+    group.generation = value.generation;
+    group.protocol_type = Some(value.protocol_type).filter(|name| !name.is_empty());
+    group.protocol_name = value.protocol_name;
+    group.state = if value.members.is_empty() { GroupState::Empty } else { GroupState::Stable };
+    for member in value.members {
+        let session_timeout = millis(member.session_timeout_ms);
+        group.add(Member {
+            id: member.member_id,
+            group_instance_id: member.group_instance_id,
+            client_id: member.client_id,
+            client_host: member.client_host,
+            session_timeout,
+            rebalance_timeout: millis(member.rebalance_timeout_ms),
+            protocols: vec![member.subscription],
+            assignment: member.assignment,
+            joining: None,
+            syncing: None,
+            expires_at: now + session_timeout,
+        });
+    }
+    group.leader = value.leader;
+    group
+}
+
+fn millis(ms: i32) -> Duration {
+    Duration::from_millis(ms.max(0) as u64)
+}

@@ -1,0 +1,218 @@
+//! The group protocol, as members see it.
+
+use super::*;
+use crate::offsets::{CommittedOffset, OffsetCommit};
+use crate::requests::{JoinRequest, LeaveItem, LeaveRequest, SyncRequest};
+use bytes::Bytes;
+use types::{LeaderEpoch, Offset, PartitionIndex, TopicPartition};
+
+const SESSION: Duration = Duration::from_secs(10);
+
+fn coordinator() -> Coordinator {
+    Coordinator::new(CoordinatorConfig {
+        session_timeout_min: Duration::from_secs(6),
+        session_timeout_max: Duration::from_secs(1800),
+        initial_rebalance_delay: Duration::from_secs(3),
+        members_max: 100,
+        offset_metadata_bytes_max: 4096,
+    })
+}
+
+fn at(seconds: u64) -> Monotonic {
+    Monotonic::from_millis(seconds * 1000)
+}
+
+fn join_request(token: u64, member_id: &str) -> JoinRequest {
+    JoinRequest {
+        token: Token(token),
+        group_id: "g".into(),
+        member_id: member_id.into(),
+        group_instance_id: None,
+        client_id: "c".into(),
+        client_host: "/h".into(),
+        require_known_member_id: true,
+        new_member_suffix: format!("{token}"),
+        session_timeout: SESSION,
+        rebalance_timeout: Duration::from_secs(60),
+        protocol_type: "consumer".into(),
+        protocols: vec![Protocol { name: "range".into(), metadata: Bytes::from_static(b"sub") }],
+    }
+}
+
+fn join(c: &mut Coordinator, now: Monotonic, request: JoinRequest) -> Vec<(u64, JoinReply)> {
+    let mut effects = Vec::new();
+    c.join(now, request, &mut effects);
+    joins(effects)
+}
+
+fn joins(effects: Vec<Effect>) -> Vec<(u64, JoinReply)> {
+    let pick = |effect| match effect {
+        Effect::Reply { token, reply: Reply::Join(reply) } => Some((token.0, reply)),
+        _ => None,
+    };
+    effects.into_iter().filter_map(pick).collect()
+}
+
+fn sync(c: &mut Coordinator, now: Monotonic, token: u64, id: &str, generation: i32) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let assignments = vec![(id.to_owned(), Bytes::from_static(b"all"))];
+    let request = SyncRequest {
+        token: Token(token),
+        group_id: "g".into(),
+        member_id: id.into(),
+        group_instance_id: None,
+        generation,
+        protocol_type: None,
+        protocol_name: None,
+        assignments,
+    };
+    c.sync(now, request, &mut effects);
+    effects
+}
+
+/// One member that has joined and holds its assignment.
+fn stable_group(c: &mut Coordinator) -> String {
+    let replies = join(c, at(0), join_request(1, ""));
+    assert_eq!(replies[0].1.error, Some(ErrorCode::MemberIdRequired));
+    let id = replies[0].1.member_id.clone();
+    assert!(join(c, at(0), join_request(2, &id)).is_empty(), "the first rebalance waits");
+    let mut effects = Vec::new();
+    c.tick(at(3), &mut effects);
+    let replies = joins(effects);
+    assert_eq!((replies[0].0, replies[0].1.generation), (2, 1));
+    assert_eq!(replies[0].1.leader, id);
+    assert_eq!(replies[0].1.members.len(), 1);
+    let effects = sync(c, at(3), 3, &id, 1);
+    let Effect::Append { append_id, .. } = &effects[0] else { panic!("{effects:?}") };
+    let mut effects = Vec::new();
+    c.append_done(at(3), *append_id, Ok(()), &mut effects);
+    let [Effect::Reply { token: Token(3), reply: Reply::Sync(reply) }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((reply.error, &reply.assignment[..]), (None, &b"all"[..]));
+    id
+}
+
+#[test]
+fn a_first_member_gets_an_id_waits_and_leads() {
+    let mut c = coordinator();
+    let id = stable_group(&mut c);
+    assert_eq!(c.group("g").unwrap().state, GroupState::Stable);
+    assert_eq!(c.heartbeat(at(4), "g", &id, None, 1), Ok(()));
+    assert_eq!(c.heartbeat(at(4), "g", &id, None, 7), Err(ErrorCode::IllegalGeneration));
+    assert_eq!(c.heartbeat(at(4), "g", "x", None, 1), Err(ErrorCode::UnknownMemberId));
+}
+
+#[test]
+fn a_second_member_makes_the_first_join_again() {
+    let mut c = coordinator();
+    let first = stable_group(&mut c);
+    let second = join(&mut c, at(4), join_request(10, ""))[0].1.member_id.clone();
+    assert!(join(&mut c, at(4), join_request(11, &second)).is_empty());
+    assert_eq!(c.heartbeat(at(5), "g", &first, None, 1), Err(ErrorCode::RebalanceInProgress));
+    let replies = join(&mut c, at(5), join_request(12, &first));
+    assert_eq!(replies.len(), 2);
+    assert!(replies.iter().all(|(_, r)| r.generation == 2 && r.leader == first));
+    let leader = replies.iter().find(|(token, _)| *token == 12).unwrap();
+    assert_eq!(leader.1.members.len(), 2);
+}
+
+#[test]
+fn a_silent_member_is_dropped_and_an_empty_group_is_recorded() {
+    let mut c = coordinator();
+    stable_group(&mut c);
+    assert_eq!(c.next_deadline(), at(13));
+    let mut effects = Vec::new();
+    c.tick(at(13), &mut effects);
+    assert_eq!(c.group("g").unwrap().state, GroupState::Empty);
+    assert!(matches!(&effects[..], [Effect::Append { .. }]), "{effects:?}");
+}
+
+#[test]
+fn a_leaving_member_is_gone_at_once() {
+    let mut c = coordinator();
+    let id = stable_group(&mut c);
+    let item = LeaveItem { member_id: id, group_instance_id: None };
+    let request = LeaveRequest { group_id: "g".into(), members: vec![item.clone(), item] };
+    let mut effects = Vec::new();
+    let results = c.leave(at(5), &request, &mut effects);
+    assert_eq!(results, vec![None, Some(ErrorCode::UnknownMemberId)]);
+    assert_eq!(c.group("g").unwrap().state, GroupState::Empty);
+}
+
+fn commit(generation: i32, member_id: &str) -> OffsetCommit {
+    let partition = TopicPartition { topic: "t".into(), partition: PartitionIndex(0) };
+    let committed = CommittedOffset {
+        offset: Offset(7),
+        leader_epoch: LeaderEpoch::NONE,
+        metadata: String::new(),
+        commit_timestamp: Timestamp(1),
+    };
+    OffsetCommit {
+        token: Token(50),
+        group_id: "g".into(),
+        member_id: member_id.into(),
+        group_instance_id: None,
+        generation,
+        items: vec![OffsetCommitItem { partition, committed }],
+    }
+}
+
+#[test]
+fn an_offset_can_be_fetched_only_once_it_is_committed() {
+    let mut c = coordinator();
+    let mut effects = Vec::new();
+    c.commit(at(0), commit(-1, ""), &mut effects);
+    assert!(c.offsets("g").is_none());
+    let Effect::Append { append_id, records } = effects.remove(0) else { panic!() };
+    c.append_done(at(0), append_id, Ok(()), &mut effects);
+    assert_eq!(c.offsets("g").unwrap().len(), 1);
+    let mut other = coordinator();
+    records.into_iter().for_each(|record| other.load(at(0), record));
+    assert_eq!(other.offsets("g"), c.offsets("g"));
+}
+
+#[test]
+fn a_commit_of_another_generation_is_refused() {
+    let mut c = coordinator();
+    let id = stable_group(&mut c);
+    for (generation, member, error) in [
+        (9, id.as_str(), ErrorCode::IllegalGeneration),
+        (1, "x", ErrorCode::UnknownMemberId),
+        (-1, "", ErrorCode::UnknownMemberId),
+    ] {
+        let mut effects = Vec::new();
+        c.commit(at(4), commit(generation, member), &mut effects);
+        let [Effect::Reply { reply: Reply::Commit(results), .. }] = &effects[..] else { panic!() };
+        assert_eq!(results[0].1, Some(error), "generation {generation} member {member}");
+    }
+}
+
+#[test]
+fn a_group_goes_on_at_its_next_coordinator() {
+    let mut c = coordinator();
+    let id = stable_group(&mut c);
+    let group = c.group("g").unwrap();
+    let assignments =
+        group.members.values().map(|m| (m.id.clone(), m.assignment.clone())).collect();
+    let record = c.group_record(group, &assignments);
+    let (key, value) = record.encode();
+    let record = GroupRecord::decode(&key, value.as_ref()).unwrap().unwrap();
+    let mut next = coordinator();
+    next.load(at(100), record);
+    next.loaded(at(100));
+    assert_eq!(next.heartbeat(at(101), "g", &id, None, 1), Ok(()));
+    assert_eq!(next.describe("g").members[0].assignment, Bytes::from_static(b"all"));
+}
+
+#[test]
+fn unloading_answers_everyone() {
+    let mut c = coordinator();
+    let id = join(&mut c, at(0), join_request(1, ""))[0].1.member_id.clone();
+    join(&mut c, at(0), join_request(2, &id));
+    let mut effects = Vec::new();
+    c.commit(at(0), OffsetCommit { group_id: "h".into(), ..commit(-1, "") }, &mut effects);
+    effects.clear();
+    c.unload(&mut effects);
+    assert_eq!(effects.len(), 2, "{effects:?}");
+}
