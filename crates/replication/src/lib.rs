@@ -20,6 +20,8 @@
 mod divergence;
 mod follower;
 mod leader;
+#[doc(hidden)]
+pub mod mutant;
 mod refusal;
 
 pub use divergence::{diverges, epoch_batches_to_append, truncation_point};

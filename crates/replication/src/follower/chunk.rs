@@ -6,6 +6,8 @@ use types::{EpochOffset, LeaderEpoch, Offset};
 /// A chunk of the leader's stream for this partition, without its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Chunk {
+    /// The epoch of the position that it answers, also in a refusal: a leader echoes the epoch that
+    /// it refuses, so that a late refusal cannot stop a follower of a newer epoch.
     pub leader_epoch: LeaderEpoch,
     /// The position that it answers: the log end that its records continue.
     pub position: Offset,

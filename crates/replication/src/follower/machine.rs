@@ -10,6 +10,8 @@ use types::{LeaderEpoch, Monotonic, NodeId, Offset};
 /// How long a follower waits after a refusal before it says again where it stands
 /// (Kafka's `replica.fetch.backoff.ms` is 1 s; a stream costs less than a fetch).
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same after FENCED_LEADER_EPOCH: newer metadata is on its way, and ends the pause early.
+const FENCED_PAUSE: Duration = Duration::from_secs(1);
 /// How long the answer to a restart may take before it is asked for again. A chunk may wait behind
 /// other partitions' data, and asking twice costs a repeated chunk: longer than any usual queue.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
@@ -46,8 +48,6 @@ enum State {
     Truncating,
     /// For a moment, before it asks again.
     Paused(Monotonic),
-    /// For metadata: the leader is in a newer epoch than the one followed.
-    Fenced,
 }
 
 /// One partition's follower.
@@ -112,18 +112,19 @@ impl Follower {
             "a chunk of {:?} before the effects of the former one were reported",
             self.role
         );
-        if !self.is_expected(chunk) {
+        let is_open = matches!(self.state, State::Restarting(_) | State::Following);
+        if !is_open || chunk.leader_epoch != self.role.leader_epoch {
             return;
         }
-        // A refusal answers the position too, but an epoch that is fenced stays so wherever we are.
-        if chunk.position != self.log.end_offset {
-            self.misfit(now, chunk.position, effects);
-            return;
-        }
+        let fits = chunk.position == self.log.end_offset;
         match (chunk.refusal, chunk.divergence) {
-            (Some(refusal), _) => self.refused(now, refusal, chunk.log_start_offset, effects),
-            (None, Some(divergence)) => self.diverged(divergence, effects),
-            (None, None) => self.accepted(chunk, effects),
+            (Some(refusal), _) => self.refused(now, refusal, fits, chunk.log_start_offset, effects),
+            (None, Some(divergence)) if fits => self.diverged(divergence, effects),
+            (None, None) if fits => self.accepted(chunk, effects),
+            (None, Some(_)) => self.ask_again(now, effects),
+            (None, None) if chunk.position > self.log.end_offset => self.ask_again(now, effects),
+            // It repeats what is here already.
+            (None, None) => {}
         }
     }
 
@@ -211,8 +212,7 @@ impl Follower {
             State::Disconnected
             | State::Following
             | State::Appending { .. }
-            | State::Truncating
-            | State::Fenced => Monotonic::NEVER,
+            | State::Truncating => Monotonic::NEVER,
         }
     }
 
@@ -229,24 +229,10 @@ impl Follower {
         matches!(self.state, State::Following | State::Appending { .. })
     }
 
-    /// A chunk counts only if something was asked in the epoch that it names.
-    fn is_expected(&self, chunk: &Chunk) -> bool {
-        let is_open = match self.state {
-            State::Restarting(_) | State::Following => true,
-            State::Disconnected
-            | State::Appending { .. }
-            | State::Truncating
-            | State::Paused(_)
-            | State::Fenced => false,
-        };
-        // A refusal for the epoch names the leader's own epoch, so only its absence binds.
-        is_open && (chunk.refusal.is_some() || chunk.leader_epoch == self.role.leader_epoch)
-    }
-
-    /// Below the log end a chunk repeats what is here. Above it something was lost: ask again,
-    /// once, since every leftover of the broken flow would ask too.
-    fn misfit(&mut self, now: Monotonic, position: Offset, effects: &mut Vec<FollowerEffect>) {
-        if position > self.log.end_offset && self.state == State::Following {
+    /// Something does not fit where this log ends now: ask, but once, since every leftover of the
+    /// broken flow would ask too.
+    fn ask_again(&mut self, now: Monotonic, effects: &mut Vec<FollowerEffect>) {
+        if self.state == State::Following {
             self.restart(now, effects);
         }
     }
@@ -255,11 +241,13 @@ impl Follower {
         &mut self,
         now: Monotonic,
         refusal: Refusal,
+        fits: bool,
         leader_start: Offset,
         effects: &mut Vec<FollowerEffect>,
     ) {
         match refusal {
-            Refusal::FencedLeaderEpoch => self.state = State::Fenced,
+            Refusal::FencedLeaderEpoch => self.state = State::Paused(now + FENCED_PAUSE),
+            Refusal::OffsetOutOfRange if !fits => self.ask_again(now, effects),
             Refusal::OffsetOutOfRange if self.must_start_anew(leader_start) => {
                 self.state = State::Truncating;
                 effects.push(FollowerEffect::TruncateFullyAndStartAt(leader_start));

@@ -1,6 +1,7 @@
 //! What the leader knows of each follower.
 
-use types::{BrokerEpoch, EpochOffset, LeaderEpoch, NodeId, Offset};
+use std::time::Duration;
+use types::{BrokerEpoch, EpochOffset, LeaderEpoch, Monotonic, NodeId, Offset};
 
 /// A follower's report of where it stands, as it came over its stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +27,86 @@ pub struct FollowerView {
     pub broker: NodeId,
     /// -1 until it was heard in this leader epoch.
     pub end_offset: Offset,
+    /// -1 until it was heard in this leader epoch.
     pub log_start_offset: Offset,
     pub in_isr: bool,
+}
+
+/// A follower's progress in this leader epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Progress {
+    pub broker: NodeId,
+    /// -1 until heard; a real offset says that it was heard in this leader epoch.
+    pub end_offset: Offset,
+    pub log_start_offset: Offset,
+    /// The registration that it was heard under.
+    pub broker_epoch: BrokerEpoch,
+    /// The latest time at which it is known to have held all that the leader held then.
+    caught_up: Option<Monotonic>,
+    /// What the leader held at a later time; reaching it moves `caught_up` there. Kept until it is
+    /// reached: Kafka renews its mark at every fetch, but reports on a stream come faster than
+    /// their round trip, and a mark renewed by each would run ahead of the follower for ever. The
+    /// lag measured so is at most twice the real one.
+    mark: Option<(Offset, Monotonic)>,
+}
+
+impl Progress {
+    /// An ISR member counts as caught up from the start, so that it has the time to report.
+    pub fn new(broker: NodeId, in_isr: bool, now: Monotonic) -> Progress {
+        Progress {
+            broker,
+            end_offset: Offset::NONE,
+            log_start_offset: Offset::NONE,
+            broker_epoch: BrokerEpoch::NONE,
+            caught_up: in_isr.then_some(now),
+            mark: None,
+        }
+    }
+
+    pub fn is_heard(&self) -> bool {
+        self.end_offset >= Offset::ZERO
+    }
+
+    /// The broker was registered anew: whatever its log held is no longer known.
+    pub fn forget_log(&mut self) {
+        self.end_offset = Offset::NONE;
+        self.log_start_offset = Offset::NONE;
+        self.mark = None;
+    }
+
+    pub fn report(&mut self, now: Monotonic, position: &FollowerPosition, leader_end: Offset) {
+        self.end_offset = position.offset;
+        self.log_start_offset = position.log_start_offset;
+        self.broker_epoch = position.broker_epoch;
+        if position.offset >= leader_end {
+            self.caught_up_at(now);
+            self.mark = None;
+        } else if let Some((_, at)) = self.mark.filter(|(end, _)| position.offset >= *end) {
+            self.caught_up_at(at);
+            self.mark = Some((leader_end, now));
+        } else if self.mark.is_none() {
+            self.mark = Some((leader_end, now));
+        }
+    }
+
+    /// The leader's log is about to grow: until now this follower may have held all of it.
+    pub fn leader_grows(&mut self, now: Monotonic, old_end: Offset, new_end: Offset) {
+        if !self.is_heard() {
+            return;
+        }
+        if self.end_offset >= old_end {
+            self.caught_up_at(now);
+        }
+        if self.mark.is_none() {
+            self.mark = Some((new_end, now));
+        }
+    }
+
+    pub fn is_caught_up(&self, now: Monotonic, leader_end: Offset, lag_max: Duration) -> bool {
+        self.end_offset == leader_end || self.caught_up.is_some_and(|at| now.since(at) <= lag_max)
+    }
+
+    fn caught_up_at(&mut self, at: Monotonic) {
+        self.caught_up = self.caught_up.max(Some(at));
+    }
 }

@@ -1,19 +1,37 @@
 //! [`Leader`] itself.
 
 use super::acks::{Acks, NotEnoughReplicas};
-use super::effect::LeaderEffect;
-use super::followers::{FollowerPosition, FollowerView};
-use super::isr::AlterPartitionAnswer;
+use super::effect::{IsrMember, IsrProposal, LeaderEffect, WaitOutcome};
+use super::followers::{FollowerPosition, FollowerView, Progress};
+use super::isr::{AlterPartitionAnswer, Isr};
 use super::role::{BrokerState, LeaderConfig, LeaderLog, LeaderRole, PartitionChange};
-use super::waits::WaitToken;
-use crate::Refusal;
+use super::waits::{WaitToken, Waits};
+use crate::divergence::diverges;
+use crate::mutant::Mutant;
+use crate::refusal::{Refusal, check_leader_epoch};
 use std::collections::BTreeMap;
-use types::{LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch};
+use types::{BrokerEpoch, LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch};
 
 /// One partition's leader in one leader epoch.
 #[derive(Clone, Debug)]
 pub struct Leader {
-    role: LeaderRole,
+    id: NodeId,
+    leader_epoch: LeaderEpoch,
+    /// Only the replicas' brokers.
+    brokers: BTreeMap<NodeId, BrokerState>,
+    replicas: Vec<NodeId>,
+    /// One for every replica but this one, in the order of the replicas.
+    followers: Vec<Progress>,
+    isr: Isr,
+    log: LeaderLog,
+    epoch_start_offset: Offset,
+    config: LeaderConfig,
+    waits: Waits,
+    /// When the ISR is next looked through for followers that lag (Kafka's half of the lag time).
+    next_lag_check: Monotonic,
+    /// The time of the last input.
+    now: Monotonic,
+    mutant: Option<Mutant>,
 }
 
 impl Leader {
@@ -26,8 +44,33 @@ impl Leader {
         now: Monotonic,
         effects: &mut Vec<LeaderEffect>,
     ) -> Leader {
-        let _ = (log, config, now, effects);
-        Leader { role }
+        assert!(role.replicas.contains(&role.id), "{} leads what it has no replica of", role.id);
+        assert!(log.start_offset <= log.end_offset, "log ends before it starts: {log:?}");
+        let mut leader = Leader {
+            id: role.id,
+            leader_epoch: role.leader_epoch,
+            brokers: BTreeMap::new(),
+            followers: Vec::new(),
+            isr: Isr::new(role.isr, role.partition_epoch),
+            log: LeaderLog { high_watermark: log.high_watermark.min(log.end_offset), ..log },
+            epoch_start_offset: log.end_offset,
+            config,
+            waits: Waits::default(),
+            next_lag_check: now + config.replica_lag_time_max / 2,
+            now,
+            replicas: Vec::new(),
+            mutant: None,
+        };
+        leader.assign(role.replicas);
+        leader.learn_brokers(&role.brokers);
+        leader.settle(effects);
+        leader
+    }
+
+    /// For the simulator's tests of itself.
+    #[doc(hidden)]
+    pub fn set_mutant(&mut self, mutant: Option<Mutant>) {
+        self.mutant = mutant;
     }
 
     /// The local append ended at `end_offset` (page cache). Never below the former end.
@@ -37,17 +80,25 @@ impl Leader {
         end_offset: Offset,
         effects: &mut Vec<LeaderEffect>,
     ) {
-        let _ = (now, end_offset, effects);
+        assert!(end_offset >= self.log.end_offset, "an append took {:?} back", self.log);
+        self.advance(now);
+        for follower in &mut self.followers {
+            follower.leader_grows(now, self.log.end_offset, end_offset);
+        }
+        self.log.end_offset = end_offset;
+        self.settle(effects);
     }
 
     /// The local log is synced up to here. Only needed for `synced` topics.
     pub fn durable(&mut self, now: Monotonic, offset: Offset, effects: &mut Vec<LeaderEffect>) {
-        let _ = (now, offset, effects);
+        self.advance(now);
+        self.log.durable_offset = self.log.durable_offset.max(offset);
+        self.settle(effects);
     }
 
     /// The local log start moved (retention, DeleteRecords).
     pub fn log_start_moved(&mut self, offset: Offset) {
-        let _ = offset;
+        self.log.start_offset = self.log.start_offset.max(offset);
     }
 
     /// A follower reports its position. `Ok`: it counts; on a restart send from there, and at once
@@ -60,7 +111,17 @@ impl Leader {
         position: &FollowerPosition,
         effects: &mut Vec<LeaderEffect>,
     ) -> Result<(), Refusal> {
-        let _ = (now, position, effects);
+        self.advance(now);
+        self.check_sender(position)?;
+        self.check_offset(position)?;
+        let leader_end = self.log.end_offset;
+        let mut followers = self.followers.iter_mut();
+        let Some(follower) = followers.find(|follower| follower.broker == position.broker) else {
+            return Err(Refusal::NotLeaderOrFollower);
+        };
+        follower.report(now, position, leader_end);
+        self.propose_joining(Some(position.broker), effects);
+        self.settle(effects);
         Ok(())
     }
 
@@ -72,7 +133,9 @@ impl Leader {
         brokers: &BTreeMap<NodeId, BrokerState>,
         effects: &mut Vec<LeaderEffect>,
     ) {
-        let _ = (now, brokers, effects);
+        self.advance(now);
+        self.learn_brokers(brokers);
+        self.settle(effects);
     }
 
     /// The image's partition record changed in the same leader epoch, with this broker still its
@@ -84,7 +147,13 @@ impl Leader {
         change: &PartitionChange,
         effects: &mut Vec<LeaderEffect>,
     ) {
-        let _ = (now, change, effects);
+        self.advance(now);
+        if !self.isr.commit(&change.isr, change.partition_epoch) {
+            return;
+        }
+        self.assign(change.replicas.clone());
+        self.tell_isr(effects);
+        self.settle(effects);
     }
 
     /// Topic settings changed.
@@ -94,7 +163,9 @@ impl Leader {
         config: LeaderConfig,
         effects: &mut Vec<LeaderEffect>,
     ) {
-        let _ = (now, config, effects);
+        self.advance(now);
+        self.config = config;
+        self.settle(effects);
     }
 
     /// The controller's answer to the proposal that rested on `proposed_on`. An answer to another
@@ -106,13 +177,23 @@ impl Leader {
         answer: AlterPartitionAnswer,
         effects: &mut Vec<LeaderEffect>,
     ) {
-        let _ = (now, proposed_on, answer, effects);
+        self.advance(now);
+        if self.isr.answered(now, proposed_on, &answer) {
+            self.tell_isr(effects);
+        } else if self.mutant == Some(Mutant::RollBackAlways) {
+            self.isr.roll_back();
+        }
+        self.settle(effects);
     }
 
     /// Whether a produce may be appended.
     pub fn admit(&self, acks: Acks) -> Result<(), NotEnoughReplicas> {
-        let _ = acks;
-        Ok(())
+        let isr = self.isr.committed().len();
+        let min_isr = self.effective_min_isr();
+        match acks {
+            Acks::All if isr < min_isr => Err(NotEnoughReplicas { isr, min_isr }),
+            Acks::All | Acks::Leader | Acks::None => Ok(()),
+        }
     }
 
     /// Parks a produce until the high watermark reaches `offset` (the end, exclusive, of its
@@ -125,83 +206,310 @@ impl Leader {
         deadline: Monotonic,
         effects: &mut Vec<LeaderEffect>,
     ) {
-        let _ = (offset, token, deadline, effects);
+        self.waits.add(offset, token, deadline);
+        self.complete_reached(effects);
     }
 
     /// Time has passed: expires waits, takes lagging followers out of the ISR, asks again.
     pub fn tick(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
-        let _ = (now, effects);
+        self.advance(now);
+        if let Some(proposal) = self.isr.take_retry(now) {
+            effects.push(LeaderEffect::ProposeIsr(proposal));
+        }
+        if now >= self.next_lag_check {
+            self.next_lag_check = now + self.config.replica_lag_time_max / 2;
+            self.propose_shrunk(effects);
+        }
+        self.settle(effects);
+        for token in self.waits.take_expired(now) {
+            let outcome = WaitOutcome::TimedOut;
+            effects.push(LeaderEffect::Complete { token, outcome });
+        }
     }
 
     /// When [`Leader::tick`] next has something to do; `Monotonic::NEVER` if nothing is due. May
     /// be asked after every input; calling `tick` early or often does no harm.
     pub fn next_deadline(&self) -> Monotonic {
-        Monotonic::NEVER
+        let end = self.log.end_offset;
+        let lags = |follower: &Progress| {
+            self.isr.may_contain(follower.broker) && follower.end_offset != end
+        };
+        // A watermark below the end may wait for a follower's time to pass.
+        let is_behind = self.log.high_watermark < end || self.followers.iter().any(lags);
+        let lag_check = if is_behind { self.next_lag_check } else { Monotonic::NEVER };
+        lag_check.min(self.isr.next_deadline(self.now)).min(self.waits.next_deadline())
     }
 
     /// Leadership is over (new leader or epoch, deletion, shutdown): every wait ends with
     /// `NotLeader`. The machine is dropped afterwards.
     pub fn resign(&mut self, effects: &mut Vec<LeaderEffect>) {
-        let _ = effects;
+        for token in self.waits.take_all() {
+            let outcome = WaitOutcome::NotLeader;
+            effects.push(LeaderEffect::Complete { token, outcome });
+        }
     }
 
     pub fn leader_epoch(&self) -> LeaderEpoch {
-        self.role.leader_epoch
+        self.leader_epoch
     }
 
     pub fn partition_epoch(&self) -> PartitionEpoch {
-        self.role.partition_epoch
+        self.isr.partition_epoch()
     }
 
     pub fn high_watermark(&self) -> Offset {
-        Offset::ZERO
+        self.log.high_watermark
     }
 
     pub fn end_offset(&self) -> Offset {
-        Offset::ZERO
+        self.log.end_offset
     }
 
     /// Where this leader epoch starts: the log end when this leader began.
     pub fn epoch_start_offset(&self) -> Offset {
-        Offset::ZERO
+        self.epoch_start_offset
     }
 
     /// Whether ListOffsets "latest" may be answered: until the high watermark has reached the start
     /// of this epoch the answer is OFFSET_NOT_AVAILABLE, since it could seem to go back (KIP-207).
     pub fn is_latest_offset_known(&self) -> bool {
-        self.high_watermark() >= self.epoch_start_offset()
+        self.log.high_watermark >= self.epoch_start_offset
     }
 
     /// The committed ISR.
     pub fn isr(&self) -> &[NodeId] {
-        &self.role.isr
+        self.isr.committed()
     }
 
     /// The ISR that the controller may have at most: what acks=all must satisfy.
     pub fn maximal_isr(&self) -> Vec<NodeId> {
-        self.role.isr.clone()
+        self.replicas.iter().copied().filter(|id| self.isr.may_contain(*id)).collect()
     }
 
     pub fn replicas(&self) -> &[NodeId] {
-        &self.role.replicas
+        &self.replicas
     }
 
     /// min(`min.insync.replicas`, number of replicas), at least 1.
     pub fn effective_min_isr(&self) -> usize {
-        1
+        self.config.min_insync_replicas.min(self.replicas.len()).max(1)
     }
 
     pub fn is_under_min_isr(&self) -> bool {
-        false
+        self.isr.committed().len() < self.effective_min_isr()
     }
 
     /// The smallest log start of the replicas whose brokers are live (DeleteRecords' answer).
     pub fn low_watermark(&self) -> Offset {
-        Offset::ZERO
+        let is_live = |id: &NodeId| self.brokers.get(id).is_some_and(|broker| !broker.fenced);
+        let live = self.followers.iter().filter(|follower| is_live(&follower.broker));
+        live.map(|follower| follower.log_start_offset).fold(self.log.start_offset, Offset::min)
     }
 
     /// Every follower, in the order of the replicas.
     pub fn followers(&self) -> Vec<FollowerView> {
-        Vec::new()
+        let view = |follower: &Progress| FollowerView {
+            broker: follower.broker,
+            end_offset: follower.end_offset,
+            log_start_offset: follower.log_start_offset,
+            in_isr: self.isr.committed().contains(&follower.broker),
+        };
+        self.followers.iter().map(view).collect()
+    }
+
+    fn advance(&mut self, now: Monotonic) {
+        assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
+        self.now = now;
+    }
+
+    fn assign(&mut self, replicas: Vec<NodeId>) {
+        let former = std::mem::take(&mut self.followers);
+        for broker in replicas.iter().copied().filter(|broker| *broker != self.id) {
+            let known = former.iter().find(|follower| follower.broker == broker).copied();
+            let in_isr = self.isr.committed().contains(&broker);
+            self.followers.push(known.unwrap_or(Progress::new(broker, in_isr, self.now)));
+        }
+        self.replicas = replicas;
+    }
+
+    /// A follower heard under an older registration than the image's has started anew since, maybe
+    /// without part of its log.
+    fn learn_brokers(&mut self, brokers: &BTreeMap<NodeId, BrokerState>) {
+        let is_replica = |id: &NodeId| self.replicas.contains(id);
+        self.brokers = brokers
+            .iter()
+            .filter(|(id, _)| is_replica(id))
+            .map(|(id, broker)| (*id, *broker))
+            .collect();
+        for follower in &mut self.followers {
+            let known = self.brokers.get(&follower.broker);
+            let is_older = known.is_some_and(|broker| follower.broker_epoch < broker.epoch);
+            if follower.is_heard() && is_older && self.mutant != Some(Mutant::AnyBrokerEpoch) {
+                follower.forget_log();
+            }
+        }
+    }
+
+    fn check_sender(&self, position: &FollowerPosition) -> Result<(), Refusal> {
+        check_leader_epoch(Some(position.leader_epoch), self.leader_epoch)?;
+        let Some(follower) = self.followers.iter().find(|f| f.broker == position.broker) else {
+            return Err(Refusal::NotLeaderOrFollower);
+        };
+        let in_image = self.brokers.get(&position.broker).map(|broker| broker.epoch);
+        let newest = follower.broker_epoch.max(in_image.unwrap_or(BrokerEpoch::NONE));
+        if position.broker_epoch < newest && self.mutant != Some(Mutant::AnyBrokerEpoch) {
+            return Err(Refusal::NotLeaderOrFollower);
+        }
+        Ok(())
+    }
+
+    /// The log start goes first: below it no epoch says anything (as Kafka orders it).
+    fn check_offset(&self, position: &FollowerPosition) -> Result<(), Refusal> {
+        let is_below = position.offset < self.log.start_offset;
+        let is_unexplained = position.last_epoch >= LeaderEpoch(0) && position.epoch_end.is_none();
+        if is_below || is_unexplained {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        if let Some(end) = diverges(position.last_epoch, position.offset, position.epoch_end) {
+            return Err(Refusal::Diverging(end));
+        }
+        if position.offset > self.log.end_offset {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        Ok(())
+    }
+
+    /// What every input ends with: the watermark, then the waits it reaches, then the ISR.
+    fn settle(&mut self, effects: &mut Vec<LeaderEffect>) {
+        self.advance_high_watermark(effects);
+        self.complete_reached(effects);
+        self.propose_joining(None, effects);
+    }
+
+    fn advance_high_watermark(&mut self, effects: &mut Vec<LeaderEffect>) {
+        if self.is_under_min_isr() && self.mutant != Some(Mutant::WatermarkUnderMinIsr) {
+            return;
+        }
+        let counted = self.followers.iter().filter(|follower| self.counts(follower));
+        let own = match self.config.synced {
+            true => self.log.durable_offset.min(self.log.end_offset),
+            false => self.log.end_offset,
+        };
+        let replicated = counted.map(|follower| follower.end_offset).fold(own, Offset::min);
+        if replicated > self.log.high_watermark {
+            self.log.high_watermark = replicated;
+            effects.push(LeaderEffect::HighWatermark(replicated));
+        }
+    }
+
+    /// Whether the watermark waits for this follower: it may be in the ISR, or is about to be and
+    /// would never get there if the watermark ran ahead of it (KAFKA-15021: unless it cannot join).
+    fn counts(&self, follower: &Progress) -> bool {
+        if self.mutant == Some(Mutant::WatermarkOverProposedIsr) {
+            let proposed = self.isr.proposed();
+            let in_proposed = proposed.map(|p| p.isr.iter().any(|m| m.broker == follower.broker));
+            return in_proposed.unwrap_or(self.isr.committed().contains(&follower.broker));
+        }
+        self.isr.may_contain(follower.broker)
+            || (self.is_caught_up(follower) && self.is_eligible(follower))
+    }
+
+    fn is_caught_up(&self, follower: &Progress) -> bool {
+        follower.is_caught_up(self.now, self.log.end_offset, self.config.replica_lag_time_max)
+    }
+
+    /// Registered, neither fenced nor shutting down, and heard under the registration in force.
+    fn is_eligible(&self, follower: &Progress) -> bool {
+        let Some(broker) = self.brokers.get(&follower.broker) else { return false };
+        let is_same =
+            broker.epoch == follower.broker_epoch || self.mutant == Some(Mutant::AnyBrokerEpoch);
+        follower.is_heard() && is_same && !broker.fenced && !broker.in_controlled_shutdown
+    }
+
+    /// Reached the watermark and the start of this epoch: below that start there may be records
+    /// that were committed before this leader learned so.
+    fn has_reached_isr(&self, follower: &Progress) -> bool {
+        let has_watermark = follower.end_offset >= self.log.high_watermark
+            || self.mutant == Some(Mutant::JoinBelowWatermark);
+        let has_epoch_start = follower.end_offset >= self.epoch_start_offset
+            || self.mutant == Some(Mutant::JoinBelowEpochStart);
+        has_watermark && has_epoch_start
+    }
+
+    /// Proposes the followers that may join. One that has just `reported` needs no more than the
+    /// conditions; the others must be caught up too, or one that fell silent would rejoin as soon
+    /// as it had left, while the watermark stands still.
+    fn propose_joining(&mut self, reported: Option<NodeId>, effects: &mut Vec<LeaderEffect>) {
+        if !self.isr.can_propose(self.now) {
+            return;
+        }
+        let joins = |follower: &&Progress| {
+            !self.isr.committed().contains(&follower.broker)
+                && (reported == Some(follower.broker) || self.is_caught_up(follower))
+                && self.is_eligible(follower)
+                && self.has_reached_isr(follower)
+        };
+        let joining: Vec<NodeId> = self.followers.iter().filter(joins).map(|f| f.broker).collect();
+        if !joining.is_empty() {
+            self.propose(|id, leader| joining.contains(&id) || leader.isr.may_contain(id), effects);
+        }
+    }
+
+    fn propose_shrunk(&mut self, effects: &mut Vec<LeaderEffect>) {
+        if !self.isr.can_propose(self.now) {
+            return;
+        }
+        let is_member = |follower: &&Progress| self.isr.committed().contains(&follower.broker);
+        let members = self.followers.iter().filter(is_member);
+        let lagging: Vec<NodeId> =
+            members.filter(|follower| !self.is_caught_up(follower)).map(|f| f.broker).collect();
+        if !lagging.is_empty() {
+            let stays = |id, leader: &Leader| !lagging.contains(&id) && leader.isr.may_contain(id);
+            self.propose(stays, effects);
+        }
+    }
+
+    fn propose(
+        &mut self,
+        is_member: impl Fn(NodeId, &Leader) -> bool,
+        effects: &mut Vec<LeaderEffect>,
+    ) {
+        let members = self.replicas.iter().copied().filter(|id| is_member(*id, self));
+        let proposal = IsrProposal {
+            leader_epoch: self.leader_epoch,
+            partition_epoch: self.isr.partition_epoch(),
+            isr: members.map(|broker| self.member(broker)).collect(),
+        };
+        self.isr.propose(proposal.clone());
+        effects.push(LeaderEffect::ProposeIsr(proposal));
+    }
+
+    /// A member with the registration it was heard under, else with the image's: if that is out of
+    /// date, the controller refuses, as it should.
+    fn member(&self, broker: NodeId) -> IsrMember {
+        let mut followers = self.followers.iter();
+        let follower = followers.find(|follower| follower.broker == broker && follower.is_heard());
+        let heard = follower.map(|follower| follower.broker_epoch);
+        let in_image = self.brokers.get(&broker).map(|state| state.epoch);
+        let broker_epoch = heard.or(in_image).unwrap_or(BrokerEpoch::NONE);
+        IsrMember { broker, broker_epoch }
+    }
+
+    fn complete_reached(&mut self, effects: &mut Vec<LeaderEffect>) {
+        let reached = self.waits.take_reached(self.log.high_watermark);
+        if reached.is_empty() {
+            return;
+        }
+        let outcome = match self.maximal_isr().len() < self.effective_min_isr() {
+            true => WaitOutcome::NotEnoughReplicasAfterAppend,
+            false => WaitOutcome::Committed,
+        };
+        let complete = |token| LeaderEffect::Complete { token, outcome };
+        effects.extend(reached.into_iter().map(complete));
+    }
+
+    fn tell_isr(&self, effects: &mut Vec<LeaderEffect>) {
+        let isr = self.isr.committed().to_vec();
+        effects.push(LeaderEffect::IsrChanged { isr, partition_epoch: self.isr.partition_epoch() });
     }
 }

@@ -1,0 +1,19 @@
+//! Deliberate mistakes, each the absence of one rule. The simulator runs with every one of them and
+//! must find it; this is how we know that it would find the real thing. Nothing else sets one.
+
+/// A rule left out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Mutant {
+    /// The high watermark moves while the ISR is below `min.insync.replicas` (KAFKA-15583).
+    WatermarkUnderMinIsr,
+    /// While a change of the ISR is under way, only the proposed set counts (KIP-497).
+    WatermarkOverProposedIsr,
+    /// A follower joins the ISR without having reached the start of the leader epoch.
+    JoinBelowEpochStart,
+    /// A follower joins the ISR without having reached the high watermark.
+    JoinBelowWatermark,
+    /// A follower's registration is not compared with the image's (KIP-903).
+    AnyBrokerEpoch,
+    /// Whatever the controller answers, a proposal is taken as not applied.
+    RollBackAlways,
+}
