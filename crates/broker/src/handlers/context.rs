@@ -14,4 +14,6 @@ pub struct RequestContext {
     pub client_id: Option<StrBytes>,
     pub peer: SocketAddr,
     pub api_version: i16,
+    /// The client's number of the request, given back in the response's header.
+    pub correlation_id: i32,
 }

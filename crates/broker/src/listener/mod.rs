@@ -1,1 +1,164 @@
-//! (being written)
+//! The client listeners: sockets bound, connections accepted, counted and served.
+//!
+//! Promises:
+//! - all listeners are bound before the broker says where it is;
+//! - connections are accepted only once the broker may serve them ([`Listeners::open`]);
+//! - at most `max.connections` are open over all listeners: beyond that, accepting waits;
+//! - a panic while serving closes that one connection.
+
+mod connection;
+mod frames;
+
+pub use connection::Connection;
+
+use crate::broker::StartError;
+use crate::context::BrokerContext;
+use config::{ListenerRole, NodeConfig};
+use connection::{Limits, STALL};
+use env::{BoxStream, Env, Tasks};
+use frames::FrameLimits;
+use futures::FutureExt;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long accepting pauses after an error (too many open files, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Longest silence where `connections.max.idle.ms` is off: a bound for a write without progress.
+const NEVER_IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The bound client listeners of a broker.
+pub struct Listeners {
+    bound: Vec<Bound>,
+    tasks: Tasks,
+}
+
+struct Bound {
+    name: Arc<str>,
+    listener: Arc<dyn env::Listener>,
+    address: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds every listener of the Kafka protocol.
+    pub async fn bind(config: &NodeConfig, env: &Env) -> Result<Listeners, StartError> {
+        let mut bound = Vec::new();
+        for listener in &config.network.listeners {
+            match listener.role {
+                ListenerRole::Kafka => bound.push(bind_one(listener, env).await?),
+                ListenerRole::Controller | ListenerRole::Grpc => {}
+            }
+        }
+        Ok(Listeners { bound, tasks: Tasks::new() })
+    }
+
+    /// Names and the addresses bound.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.bound.iter().map(|bound| (bound.name.to_string(), bound.address)).collect()
+    }
+
+    /// Starts to accept and serve.
+    pub fn open(&self, broker: &Arc<BrokerContext>) {
+        let network = &broker.config.network;
+        let requests = &broker.config.requests;
+        let places = (network.max_connections as usize).min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places));
+        let limits = Limits {
+            frames: FrameLimits {
+                frame_bytes_max: requests.socket_request_max_bytes as usize,
+                idle: network.connections_max_idle.unwrap_or(NEVER_IDLE),
+                stall: STALL,
+            },
+            inflight_max: (requests.connection_inflight_max as usize).max(1),
+        };
+        for bound in &self.bound {
+            let acceptor = Acceptor {
+                name: bound.name.clone(),
+                listener: bound.listener.clone(),
+                places: places.clone(),
+                broker: broker.clone(),
+                tasks: self.tasks.clone(),
+                limits,
+            };
+            let stopping = self.tasks.clone();
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = acceptor.run() => {}
+                    () = stopping.stopped() => {}
+                }
+            });
+        }
+    }
+
+    /// Closes listeners and connections.
+    pub async fn close(&self, grace: Duration) {
+        self.tasks.shutdown(grace).await;
+    }
+}
+
+async fn bind_one(listener: &config::Listener, env: &Env) -> Result<Bound, StartError> {
+    let mut address = listener.bind_addr();
+    let mut result = env.net.listen(&address).await;
+    if listener.implicit
+        && matches!(&result, Err(error) if error.kind() == io::ErrorKind::AddrInUse)
+    {
+        address = config::Listener { port: 0, ..listener.clone() }.bind_addr();
+        result = env.net.listen(&address).await;
+    }
+    let failed = |error| StartError::Listen { address: address.clone(), error };
+    let socket: Arc<dyn env::Listener> = Arc::from(result.map_err(failed)?);
+    let address = socket.local_addr().map_err(failed)?;
+    Ok(Bound { name: Arc::from(listener.name.as_str()), listener: socket, address })
+}
+
+/// Accepts on one listener.
+struct Acceptor {
+    name: Arc<str>,
+    listener: Arc<dyn env::Listener>,
+    places: Arc<Semaphore>,
+    broker: Arc<BrokerContext>,
+    tasks: Tasks,
+    limits: Limits,
+}
+
+impl Acceptor {
+    async fn run(&self) {
+        loop {
+            let Ok(place) = self.places.clone().acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok(stream) => self.serve(stream, place),
+                Err(error) => {
+                    tracing::warn!(listener = %self.name, %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: BoxStream, place: OwnedSemaphorePermit) {
+        // A peer that is gone already has no address.
+        let Ok(peer) = stream.peer_addr() else { return };
+        let connection = Connection {
+            broker: self.broker.clone(),
+            listener: self.name.clone(),
+            peer,
+            limits: self.limits,
+        };
+        let stopping = self.tasks.clone();
+        self.tasks.spawn(async move {
+            let _place = place;
+            let served = AssertUnwindSafe(connection.serve(stream)).catch_unwind();
+            tokio::select! {
+                served = served => {
+                    if served.is_err() {
+                        tracing::error!(%peer, "a request handler panicked; its connection is closed");
+                    }
+                }
+                () = stopping.stopped() => {}
+            }
+        });
+    }
+}
