@@ -386,8 +386,8 @@ impl Bench {
 
     fn copy_rest(&mut self, from: Offset) {
         let skip = (from.0 - self.leader_log.start) as usize;
-        for epoch in self.leader_log.epochs[skip..].to_vec() {
-            self.follower_log.append(epoch, 1);
+        for epoch in &self.leader_log.epochs[skip..] {
+            self.follower_log.append(*epoch, 1);
         }
         self.say("accepted");
     }
