@@ -1,0 +1,137 @@
+//! The handle to all metrics of a node.
+
+use crate::api::{ApiFamilies, ApiMetrics};
+use crate::node::{
+    ElectionKind, ElectionLabel, ListenerLabel, NodeCells, RefusedConnection, RefusedLabel,
+};
+use crate::topics::{PartitionMetrics, TopicFamilies, TopicMetrics};
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use types::{MetadataVersion, PartitionIndex};
+
+/// All metrics of a node. A clone is the same metrics.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    apis: ApiFamilies,
+    topics: TopicFamilies,
+    node: NodeCells,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero. Every name starts with `ottla_`.
+    pub fn new() -> Metrics {
+        let mut registry = Registry::with_prefix("ottla");
+        let apis = ApiFamilies::register(&mut registry);
+        let topics = TopicFamilies::register(&mut registry);
+        let node = NodeCells::register(&mut registry);
+        Metrics(Arc::new(Inner { registry, apis, topics, node }))
+    }
+
+    /// The page that Prometheus reads (OpenMetrics text).
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.0.registry)
+            .expect("writing to a string does not fail");
+        text
+    }
+
+    /// The media type of [`Metrics::render`].
+    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// The handle of an API, by Kafka's name. Keep it: getting it takes locks.
+    pub fn api(&self, api: &'static str) -> ApiMetrics {
+        self.0.apis.of(api)
+    }
+
+    /// The handle of a topic. Keep it.
+    pub fn topic(&self, topic: &str) -> TopicMetrics {
+        self.0.topics.topic(topic)
+    }
+
+    /// The topic is no longer on this broker. Handles still held count into nothing.
+    pub fn forget_topic(&self, topic: &str) {
+        self.0.topics.forget_topic(topic);
+    }
+
+    /// The handle of a replica. Keep it.
+    pub fn partition(&self, topic: &str, partition: PartitionIndex) -> PartitionMetrics {
+        self.0.topics.partition(topic, partition)
+    }
+
+    /// The replica is no longer on this broker.
+    pub fn forget_partition(&self, topic: &str, partition: PartitionIndex) {
+        self.0.topics.forget_partition(topic, partition);
+    }
+
+    pub fn connection_opened(&self, listener: &str) {
+        let label = ListenerLabel { listener: listener.to_owned() };
+        self.0.node.connections.get_or_create(&label).inc();
+        self.0.node.connections_opened.get_or_create(&label).inc();
+    }
+
+    pub fn connection_closed(&self, listener: &str) {
+        let label = ListenerLabel { listener: listener.to_owned() };
+        self.0.node.connections.get_or_create(&label).dec();
+    }
+
+    pub fn connection_refused(&self, reason: RefusedConnection) {
+        self.0.node.connections_refused.get_or_create(&RefusedLabel { reason }).inc();
+    }
+
+    /// Replicas on this broker, and how many of them lead.
+    pub fn replicas(&self, partitions: usize, leaders: usize) {
+        self.0.node.replicas.partitions.set(partitions as i64);
+        self.0.node.replicas.leaders.set(leaders as i64);
+    }
+
+    pub fn under_replicated(&self, partitions: usize) {
+        self.0.node.replicas.under_replicated.set(partitions as i64);
+    }
+
+    pub fn under_min_isr(&self, partitions: usize) {
+        self.0.node.replicas.under_min_isr.set(partitions as i64);
+    }
+
+    pub fn isr_shrunk(&self) {
+        self.0.node.replicas.isr_shrinks.inc();
+    }
+
+    pub fn isr_expanded(&self) {
+        self.0.node.replicas.isr_expands.inc();
+    }
+
+    pub fn offline_log_dirs(&self, directories: usize) {
+        self.0.node.replicas.offline_log_dirs.set(directories as i64);
+    }
+
+    pub fn active_controller(&self, is_active: bool) {
+        self.0.node.cluster.active_controller.set(i64::from(is_active));
+    }
+
+    pub fn metadata_version(&self, version: MetadataVersion) {
+        let version = i64::try_from(version.0).unwrap_or(i64::MAX);
+        self.0.node.cluster.metadata_version.set(version);
+    }
+
+    pub fn offline_partitions(&self, partitions: usize) {
+        self.0.node.cluster.offline_partitions.set(partitions as i64);
+    }
+
+    pub fn brokers(&self, active: usize, fenced: usize) {
+        self.0.node.cluster.active_brokers.set(active as i64);
+        self.0.node.cluster.fenced_brokers.set(fenced as i64);
+    }
+
+    pub fn leader_elected(&self, kind: ElectionKind) {
+        self.0.node.cluster.elections.get_or_create(&ElectionLabel { kind }).inc();
+    }
+}

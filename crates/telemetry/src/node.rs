@@ -1,0 +1,129 @@
+//! The node as a whole: connections, replicas, elections, metadata.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Why a partition got another leader.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+pub enum ElectionKind {
+    /// From the in-sync replicas, after the leader was fenced or stopped.
+    Clean,
+    /// Outside them: records may be lost.
+    Unclean,
+    /// Back to the first replica.
+    Preferred,
+}
+
+/// Why a connection was closed by the broker.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+pub enum RefusedConnection {
+    /// `max.connections` or `max.connections.per.ip`
+    TooMany,
+    /// A frame, header or body that does not parse, or an API that is not offered.
+    BadRequest,
+    /// `connections.max.idle.ms`
+    Idle,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(crate) struct ListenerLabel {
+    pub(crate) listener: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(crate) struct ElectionLabel {
+    pub(crate) kind: ElectionKind,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(crate) struct RefusedLabel {
+    pub(crate) reason: RefusedConnection,
+}
+
+/// The registered metrics.
+#[derive(Default)]
+pub(crate) struct NodeCells {
+    pub(crate) connections: Family<ListenerLabel, Gauge>,
+    pub(crate) connections_opened: Family<ListenerLabel, Counter>,
+    pub(crate) connections_refused: Family<RefusedLabel, Counter>,
+    pub(crate) replicas: ReplicaCells,
+    pub(crate) cluster: ClusterCells,
+}
+
+/// This broker's replicas.
+#[derive(Default)]
+pub(crate) struct ReplicaCells {
+    pub(crate) partitions: Gauge,
+    pub(crate) leaders: Gauge,
+    pub(crate) under_replicated: Gauge,
+    pub(crate) under_min_isr: Gauge,
+    pub(crate) isr_shrinks: Counter,
+    pub(crate) isr_expands: Counter,
+    pub(crate) offline_log_dirs: Gauge,
+}
+
+/// The cluster, as this node sees it.
+#[derive(Default)]
+pub(crate) struct ClusterCells {
+    pub(crate) active_controller: Gauge,
+    pub(crate) metadata_version: Gauge,
+    pub(crate) offline_partitions: Gauge,
+    pub(crate) active_brokers: Gauge,
+    pub(crate) fenced_brokers: Gauge,
+    pub(crate) elections: Family<ElectionLabel, Counter>,
+}
+
+impl NodeCells {
+    pub(crate) fn register(registry: &mut Registry) -> NodeCells {
+        let cells = NodeCells::default();
+        registry.register("connections", "Client connections open", cells.connections.clone());
+        let help = "Client connections accepted";
+        registry.register("connections_opened", help, cells.connections_opened.clone());
+        let help = "Client connections closed by the broker";
+        registry.register("connections_refused", help, cells.connections_refused.clone());
+        cells.replicas.register(registry);
+        cells.cluster.register(registry);
+        cells
+    }
+}
+
+impl ReplicaCells {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("partitions", "Replicas on this broker", self.partitions.clone());
+        registry.register("leaders", "Partitions led by this broker", self.leaders.clone());
+        let help = "Partitions led by this broker with fewer replicas in sync than assigned";
+        registry.register("under_replicated_partitions", help, self.under_replicated.clone());
+        let help =
+            "Partitions led by this broker with fewer replicas in sync than min.insync.replicas";
+        registry.register("under_min_isr_partitions", help, self.under_min_isr.clone());
+        let help = "Followers that left the in-sync replicas of a leader here";
+        registry.register("isr_shrinks", help, self.isr_shrinks.clone());
+        let help = "Followers that came back to the in-sync replicas of a leader here";
+        registry.register("isr_expands", help, self.isr_expands.clone());
+        let help = "Log directories that failed";
+        registry.register("offline_log_dirs", help, self.offline_log_dirs.clone());
+    }
+}
+
+impl ClusterCells {
+    fn register(&self, registry: &mut Registry) {
+        let help = "1 where this node is the active controller";
+        registry.register("active_controller", help, self.active_controller.clone());
+        let help = "Batches of metadata records applied by this node";
+        registry.register("metadata_version", help, self.metadata_version.clone());
+        let help = "Partitions without a leader";
+        registry.register("offline_partitions", help, self.offline_partitions.clone());
+        let help = "Brokers registered and not fenced";
+        registry.register("active_brokers", help, self.active_brokers.clone());
+        registry.register(
+            "fenced_brokers",
+            "Brokers registered and fenced",
+            self.fenced_brokers.clone(),
+        );
+        let help = "Changes of a partition's leader, as this node applied them";
+        registry.register("leader_elections", help, self.elections.clone());
+    }
+}
