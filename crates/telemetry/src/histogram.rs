@@ -44,7 +44,7 @@ impl EncodeMetric for TimeHistogram {
         // Counts first, so that the total is theirs whatever is added meanwhile.
         let counts: Vec<u64> =
             self.0.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+        let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
         let sum = self.0.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
