@@ -1,26 +1,29 @@
-//! The partitions of this broker: their logs, their leader and follower machines, the streams
-//! between brokers. (The calls that the rest of the broker makes.)
+//! The partitions of this broker: their logs, their leader and follower machines, and the streams
+//! between brokers.
+//!
+//! ```text
+//! produce -> Partition::append -> log, Leader machine -> effects: wake fetches, tell sessions
+//! session (leader side)  == chunks ==>  fetcher (follower side) -> Follower machine -> log
+//! fetcher == positions ==> session -> Leader machine -> high watermark -> parked produce replies
+//! ```
+//!
+//! Promises: see [`Partition`] for locks and [`ReplicaManager`] for what happens to files. Only
+//! these streams move replica state; nothing that arrives on a client listener does.
 
-use crate::context::BrokerCore;
-use metadata::Image;
-use std::sync::Arc;
+mod fetcher;
+mod following;
+mod isr;
+mod leading;
+mod manager;
+mod partition;
+mod roles;
+mod session;
+mod settings;
+mod upkeep;
+mod waits;
 
-/// Owns every partition that this broker holds.
-pub struct ReplicaManager {
-    core: Arc<BrokerCore>,
-}
-
-impl ReplicaManager {
-    /// Opens the log directories of `core.config`.
-    pub async fn start(core: Arc<BrokerCore>) -> Result<Arc<ReplicaManager>, String> {
-        Ok(Arc::new(ReplicaManager { core }))
-    }
-
-    /// Follows the metadata from one image to the next; called in order, never concurrently.
-    pub fn apply(&self, _old: &Arc<Image>, _new: &Arc<Image>) {
-        let _ = &self.core;
-    }
-
-    /// Flushes and closes every partition.
-    pub async fn shutdown(&self) {}
-}
+pub use leading::AppendTicket;
+pub use manager::ReplicaManager;
+pub use partition::{ConsumerRead, Partition, PartitionView, PlannedRead};
+pub use settings::topic_config;
+pub use waits::FetchWait;

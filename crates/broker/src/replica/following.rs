@@ -1,0 +1,235 @@
+//! A partition that this broker follows: chunks from the leader, truncation, positions.
+
+use super::fetcher::FollowLink;
+use super::partition::{Partition, Role, State};
+use bytes::Bytes;
+use log::AppendError;
+use replication::{Chunk, Divergence, FollowerEffect, FollowerLog, Refusal, epoch_batches_to_append};
+use rpc::replica as wire;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use types::{EpochOffset, ErrorCode, LeaderEpoch, NodeId, Offset};
+
+impl Partition {
+    /// A chunk from a leader's stream.
+    pub fn chunk_received(self: &Arc<Self>, from: NodeId, chunk: wire::Chunk) {
+        let now = self.now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Following(follower, link) = &mut state.role else { return };
+        if follower.role().leader != from {
+            return;
+        }
+        let facts = self.facts(&chunk);
+        let mut effects = Vec::new();
+        follower.chunk(now, &facts, &mut effects);
+        let link = link.clone();
+        self.run_follower_effects(state, &link, effects, Some(&chunk.records));
+        self.note_deadline(state);
+    }
+
+    /// The stream to the leader opened: says where it stands.
+    pub fn stream_opened(self: &Arc<Self>, from: NodeId) {
+        let now = self.now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Following(follower, link) = &mut state.role else { return };
+        if follower.role().leader != from {
+            return;
+        }
+        let mut effects = Vec::new();
+        follower.stream_opened(now, &mut effects);
+        let link = link.clone();
+        self.run_follower_effects(state, &link, effects, None);
+        self.note_deadline(state);
+    }
+
+    /// The stream to the leader broke.
+    pub fn stream_broken(&self, from: NodeId) {
+        let mut state = self.lock();
+        if let Role::Following(follower, _) = &mut state.role
+            && follower.role().leader == from
+        {
+            follower.stream_broken();
+            self.note_deadline(&state);
+        }
+    }
+
+    fn facts(&self, chunk: &wire::Chunk) -> Chunk {
+        let refusal = match i16::try_from(chunk.error_code) {
+            Ok(0) => None,
+            Ok(code) => {
+                let code = ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError);
+                Some(Refusal::from_code(code))
+            }
+            Err(_) => Some(Refusal::NotLeaderOrFollower),
+        };
+        let divergence = chunk.diverging.as_ref().map(|end| {
+            let leader = EpochOffset {
+                epoch: LeaderEpoch(end.epoch),
+                offset: Offset(end.end_offset),
+            };
+            Divergence { leader, own: self.epoch_end(leader.epoch) }
+        });
+        Chunk {
+            leader_epoch: LeaderEpoch(chunk.leader_epoch),
+            position: Offset(chunk.position),
+            has_records: !chunk.records.is_empty(),
+            high_watermark: Offset(chunk.high_watermark),
+            log_start_offset: Offset(chunk.log_start_offset),
+            refusal,
+            divergence,
+        }
+    }
+
+    /// Runs effects until none is left; what the log does is told to the machine at once.
+    pub(super) fn run_follower_effects(
+        self: &Arc<Self>,
+        state: &mut State,
+        link: &Arc<FollowLink>,
+        effects: Vec<FollowerEffect>,
+        records: Option<&Bytes>,
+    ) {
+        let mut queue = VecDeque::from(effects);
+        while let Some(effect) = queue.pop_front() {
+            let mut more = Vec::new();
+            match effect {
+                FollowerEffect::SendPosition {
+                    leader_epoch,
+                    offset,
+                    last_epoch,
+                    log_start_offset,
+                    restart,
+                } => link.send(wire::Position {
+                    topic_id: Bytes::copy_from_slice(&self.id.topic_id.0),
+                    partition: self.id.partition.0,
+                    leader_epoch: leader_epoch.0,
+                    offset: offset.0,
+                    last_epoch: last_epoch.0,
+                    log_start_offset: log_start_offset.0,
+                    restart,
+                }),
+                FollowerEffect::AppendChunk { leader_epoch } => {
+                    let records = records.cloned().unwrap_or_default();
+                    self.append_chunk(state, leader_epoch, &records, &mut more);
+                }
+                FollowerEffect::TruncateTo(offset) => {
+                    tracing::info!(partition = %self.name, %offset, "log truncated to its leader's");
+                    let done = self.log.lock().truncate_to(offset);
+                    self.truncated(state, done, &mut more);
+                }
+                FollowerEffect::TruncateFullyAndStartAt(offset) => {
+                    tracing::warn!(
+                        partition = %self.name, %offset, "log replaced: its leader's starts later"
+                    );
+                    let done = self.log.lock().truncate_fully_and_start_at(offset);
+                    self.truncated(state, done, &mut more);
+                }
+                FollowerEffect::AdvanceLogStart(offset) => {
+                    self.log.lock().advance_start_offset(offset);
+                    self.metrics.log_start(offset);
+                }
+                FollowerEffect::SetHighWatermark(offset) => {
+                    self.log.lock().set_high_watermark(offset);
+                    self.metrics.high_watermark(offset);
+                    state.wake_fetches();
+                }
+            }
+            queue.extend(more);
+        }
+    }
+
+    fn append_chunk(
+        self: &Arc<Self>,
+        state: &mut State,
+        leader_epoch: LeaderEpoch,
+        records: &Bytes,
+        effects: &mut Vec<FollowerEffect>,
+    ) {
+        let now = self.now();
+        let wall = self.shared.env.clock.wall();
+        let appended = match batches_of_epoch(records, leader_epoch) {
+            Ok(fitting) if fitting.is_empty() => Ok(self.log.lock().end_offset()),
+            Ok(fitting) => {
+                self.topic_metrics.replicated_in(fitting.len() as u64);
+                self.log.lock().append_as_follower(&fitting, wall)
+            }
+            Err(error) => Err(AppendError::Corrupt(error)),
+        };
+        let Role::Following(follower, _) = &mut state.role else { return };
+        match appended {
+            Ok(end_offset) => {
+                let last_epoch = self.last_record_epoch();
+                self.metrics.log_end(end_offset);
+                follower.appended(now, end_offset, last_epoch, effects);
+                if self.is_synced() {
+                    self.start_sync(state);
+                }
+            }
+            Err(error) => {
+                tracing::error!(partition = %self.name, %error, "cannot append from the leader");
+                follower.failed(now);
+            }
+        }
+    }
+
+    fn truncated(
+        &self,
+        state: &mut State,
+        done: Result<(), log::LogDirError>,
+        effects: &mut Vec<FollowerEffect>,
+    ) {
+        let now = self.now();
+        let log = self.follower_log();
+        let Role::Following(follower, _) = &mut state.role else { return };
+        match done {
+            Ok(()) => follower.truncated(now, log, effects),
+            Err(error) => {
+                tracing::error!(partition = %self.name, %error, "cannot truncate");
+                follower.failed(now);
+            }
+        }
+    }
+
+    /// The log as the follower's machine sees it.
+    pub(super) fn follower_log(&self) -> FollowerLog {
+        let last_epoch = self.last_record_epoch();
+        let log = self.log.lock();
+        FollowerLog {
+            start_offset: log.start_offset(),
+            end_offset: log.end_offset(),
+            last_epoch,
+            high_watermark: log.high_watermark(),
+        }
+    }
+
+    /// The epoch that wrote the last record. Not the newest epoch that the log knows: that may be
+    /// one in which this broker led and wrote nothing, which no other leader has heard of.
+    fn last_record_epoch(&self) -> LeaderEpoch {
+        let log = self.log.lock();
+        if log.end_offset() <= log.start_offset() {
+            return LeaderEpoch::NONE;
+        }
+        log.epoch_at(log.end_offset().plus(-1)).unwrap_or(LeaderEpoch::NONE)
+    }
+}
+
+/// The leading batches of a chunk that the leader of this epoch may have written (KAFKA-18723).
+fn batches_of_epoch(
+    records: &Bytes,
+    leader_epoch: LeaderEpoch,
+) -> Result<Bytes, records::BatchError> {
+    let mut epochs = Vec::new();
+    let mut ends = Vec::new();
+    let mut end = 0;
+    for batch in records::batches(records) {
+        let header = batch?.header;
+        end += header.size();
+        epochs.push(header.leader_epoch);
+        ends.push(end);
+    }
+    match epoch_batches_to_append(leader_epoch, epochs) {
+        0 => Ok(Bytes::new()),
+        count => Ok(records.slice(..ends[count - 1])),
+    }
+}

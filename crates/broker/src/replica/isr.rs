@@ -1,0 +1,125 @@
+//! Changes of in-sync sets on their way to the controller: gathered from all partitions that this
+//! broker leads, sent as one AlterPartition command at a time.
+//!
+//! Promises: every proposal is answered exactly once, `Lost` if no answer came; a partition has one
+//! proposal under way at most (its machine sees to that), so the queue is bounded by partitions.
+
+use super::partition::Partition;
+use crate::context::BrokerCore;
+use metadata::{
+    AlterPartition, AlterPartitionItem, Command, IsrMember, LeaderRecovery, PartitionAlteration,
+    Reply,
+};
+use replication::{AlterPartitionAnswer, IsrProposal};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+use types::{ErrorCode, LeaderEpoch, PartitionEpoch};
+
+type Queued = (Arc<Partition>, IsrProposal);
+
+/// Proposals that wait to be sent. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct IsrQueue(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    proposals: Mutex<Vec<Queued>>,
+    news: Notify,
+}
+
+impl IsrQueue {
+    pub fn push(&self, partition: Arc<Partition>, proposal: IsrProposal) {
+        self.lock().push((partition, proposal));
+        self.0.news.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Queued>> {
+        self.0.proposals.lock().expect("no thread panicked while it held the proposals")
+    }
+
+    /// Sends proposals until the task is aborted.
+    pub async fn run(self, core: Arc<BrokerCore>) {
+        loop {
+            self.0.news.notified().await;
+            let proposals = std::mem::take(&mut *self.lock());
+            if !proposals.is_empty() {
+                send(&core, proposals).await;
+            }
+        }
+    }
+}
+
+async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
+    let command = Command::AlterPartition(AlterPartition {
+        broker_id: core.node_id,
+        broker_epoch: core.broker_epoch.get(),
+        partitions: proposals.iter().map(|(partition, p)| item(partition, p)).collect(),
+    });
+    let result = core.controller.submit(command).await;
+    let answers = match result {
+        Ok((Reply::PartitionsAltered(answers), _)) => Ok(answers),
+        Ok((Reply::Refused(refusal), _)) => Err(AlterPartitionAnswer::Refused(refusal.code)),
+        Ok((reply, _)) => {
+            tracing::error!(?reply, "unexpected reply to a change of in-sync replicas");
+            Err(AlterPartitionAnswer::Lost)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "change of in-sync replicas not answered");
+            Err(AlterPartitionAnswer::Lost)
+        }
+    };
+    for (partition, proposal) in proposals {
+        let (epoch, leader_epoch) = (proposal.partition_epoch, proposal.leader_epoch);
+        let answer = match &answers {
+            Err(answer) => answer.clone(),
+            Ok(answers) => {
+                count(core, &partition, &proposal);
+                find(answers, &partition)
+            }
+        };
+        answer_one(&partition, epoch, leader_epoch, answer);
+    }
+}
+
+fn count(core: &BrokerCore, partition: &Partition, proposal: &IsrProposal) {
+    match proposal.isr.len() < partition.view().isr {
+        true => core.metrics.isr_shrunk(),
+        false => core.metrics.isr_expanded(),
+    }
+}
+
+fn answer_one(
+    partition: &Arc<Partition>,
+    proposed_on: PartitionEpoch,
+    leader_epoch: LeaderEpoch,
+    answer: AlterPartitionAnswer,
+) {
+    partition.isr_answered(proposed_on, leader_epoch, answer);
+}
+
+fn find(answers: &[PartitionAlteration], partition: &Partition) -> AlterPartitionAnswer {
+    match answers.iter().find(|answer| answer.partition == partition.id) {
+        None => AlterPartitionAnswer::Refused(ErrorCode::UnknownServerError),
+        Some(answer) => match &answer.outcome {
+            Ok(altered) => AlterPartitionAnswer::Committed {
+                isr: altered.isr.clone(),
+                partition_epoch: altered.partition_epoch,
+            },
+            Err(refusal) => AlterPartitionAnswer::Refused(refusal.code),
+        },
+    }
+}
+
+fn item(partition: &Partition, proposal: &IsrProposal) -> AlterPartitionItem {
+    let member = |m: &replication::IsrMember| IsrMember {
+        broker_id: m.broker,
+        broker_epoch: m.broker_epoch,
+    };
+    AlterPartitionItem {
+        partition: partition.id,
+        leader_epoch: proposal.leader_epoch,
+        partition_epoch: proposal.partition_epoch,
+        new_isr: proposal.isr.iter().map(member).collect(),
+        leader_recovery: LeaderRecovery::Recovered,
+    }
+}

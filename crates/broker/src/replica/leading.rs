@@ -1,0 +1,391 @@
+//! A partition that this broker leads: appends, followers' positions, chunks, ISR answers.
+
+use super::partition::{OutgoingChunk, Partition, Role, State, Subscription};
+use super::session::{Session, epoch_end};
+use log::{AppendError, Appended};
+use records::ProducedBatch;
+use replication::{
+    Acks, AlterPartitionAnswer, FollowerPosition, Leader, LeaderEffect, Refusal, WaitOutcome,
+    WaitToken,
+};
+use rpc::replica::{Chunk, Position};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use types::{EpochOffset, ErrorCode, LeaderEpoch, Offset, PartitionEpoch};
+
+/// An append that is in this broker's log.
+pub struct AppendTicket {
+    pub appended: Appended,
+    /// Set for acks=all: how replication ended.
+    pub committed: Option<oneshot::Receiver<WaitOutcome>>,
+}
+
+impl AppendTicket {
+    /// Waits for the replicas, as the acks asked.
+    pub async fn finish(self) -> (Appended, Result<(), ErrorCode>) {
+        let Some(committed) = self.committed else { return (self.appended, Ok(())) };
+        // The partition answers every wait before it drops it; a closed channel is a shutdown.
+        let outcome = committed.await.unwrap_or(WaitOutcome::NotLeader);
+        (self.appended, outcome.code().map_or(Ok(()), Err))
+    }
+}
+
+impl Partition {
+    /// Appends a batch that was checked. `expected_epoch` binds a coordinator's writes to the
+    /// leadership that it was loaded under.
+    pub fn append(
+        self: &Arc<Self>,
+        batch: &ProducedBatch,
+        acks: Acks,
+        timeout: Duration,
+        expected_epoch: Option<LeaderEpoch>,
+    ) -> Result<AppendTicket, ErrorCode> {
+        let now = self.now();
+        let wall = self.shared.env.clock.wall();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Leading(leader) = &mut state.role else {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        };
+        if expected_epoch.is_some_and(|epoch| epoch != leader.leader_epoch()) {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        leader.admit(acks).map_err(|refused| refused.code())?;
+        let (appended, end_offset) = {
+            let mut log = self.log.lock();
+            let appended = log.append_as_leader(batch, leader.leader_epoch(), wall);
+            (appended.map_err(|error| self.append_refused(&error))?, log.end_offset())
+        };
+        self.metrics.log_end(end_offset);
+        let mut effects = Vec::new();
+        leader.appended(now, end_offset, &mut effects);
+        let committed = match acks {
+            Acks::None | Acks::Leader => None,
+            Acks::All => {
+                let token = WaitToken(state.next_token);
+                state.next_token += 1;
+                let (sender, receiver) = oneshot::channel();
+                state.produce_waits.insert(token, sender);
+                let end = appended.last_offset.plus(1);
+                leader.wait_for(end, token, now + timeout, &mut effects);
+                Some(receiver)
+            }
+        };
+        self.run_leader_effects(state, effects);
+        for subscription in state.subscriptions.values() {
+            subscription.session.mark_dirty(self.id);
+        }
+        self.note_deadline(state);
+        if self.is_synced() {
+            self.start_sync(state);
+        }
+        Ok(AppendTicket { appended, committed })
+    }
+
+    fn append_refused(&self, error: &AppendError) -> ErrorCode {
+        match error {
+            AppendError::NoSpace(_) | AppendError::Io(_) => {
+                tracing::error!(partition = %self.name, %error, "cannot append");
+            }
+            AppendError::OutOfOrderSequence { .. }
+            | AppendError::StaleProducerEpoch { .. }
+            | AppendError::InvalidTransactionState { .. }
+            | AppendError::StaleCoordinatorEpoch { .. }
+            | AppendError::OffsetMismatch { .. }
+            | AppendError::StaleLeaderEpoch { .. }
+            | AppendError::Corrupt(_)
+            | AppendError::TooLargeForSegment { .. } => {
+                tracing::debug!(partition = %self.name, %error, "append refused");
+            }
+        }
+        error.code()
+    }
+
+    pub(super) fn run_leader_effects(
+        self: &Arc<Self>,
+        state: &mut State,
+        effects: Vec<LeaderEffect>,
+    ) {
+        for effect in effects {
+            match effect {
+                LeaderEffect::HighWatermark(offset) => {
+                    self.log.lock().set_high_watermark(offset);
+                    self.metrics.high_watermark(offset);
+                    state.wake_fetches();
+                    for subscription in state.subscriptions.values() {
+                        subscription.session.mark_moved(self.id);
+                    }
+                }
+                LeaderEffect::ProposeIsr(proposal) => {
+                    self.shared.isr_queue.push(self.clone(), proposal);
+                }
+                LeaderEffect::IsrChanged { isr, partition_epoch } => {
+                    let isr: Vec<i32> = isr.iter().map(|id| id.0).collect();
+                    tracing::info!(
+                        partition = %self.name, ?isr, %partition_epoch, "in-sync replicas changed"
+                    );
+                }
+                LeaderEffect::Complete { token, outcome } => {
+                    if let Some(waiting) = state.produce_waits.remove(&token) {
+                        // The client may be gone; nothing is lost by that.
+                        let _ = waiting.send(outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A follower says where it stands.
+    pub fn follower_position(self: &Arc<Self>, session: &Arc<Session>, position: &Position) {
+        let now = self.now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Leading(leader) = &mut state.role else {
+            session.push(self.refusal(position, LeaderEpoch::NONE, Refusal::NotLeaderOrFollower));
+            return;
+        };
+        let last_epoch = LeaderEpoch(position.last_epoch);
+        let report = FollowerPosition {
+            broker: session.follower,
+            broker_epoch: session.broker_epoch,
+            leader_epoch: LeaderEpoch(position.leader_epoch),
+            offset: Offset(position.offset),
+            last_epoch,
+            log_start_offset: Offset(position.log_start_offset),
+            epoch_end: self.epoch_end(last_epoch),
+        };
+        let mut effects = Vec::new();
+        let accepted = leader.position(now, &report, &mut effects);
+        let leader_epoch = leader.leader_epoch();
+        match accepted {
+            Ok(()) if position.restart => {
+                let subscription = Subscription {
+                    session: session.clone(),
+                    next_offset: report.offset,
+                    sent_high_watermark: Offset::NONE,
+                    sent_log_start: Offset::NONE,
+                    must_answer: true,
+                };
+                state.subscriptions.insert(session.follower, subscription);
+                session.mark_dirty(self.id);
+            }
+            Ok(()) => {}
+            Err(refusal) => {
+                state.subscriptions.remove(&session.follower);
+                session.push(self.refusal(position, leader_epoch, refusal));
+            }
+        }
+        self.run_leader_effects(state, effects);
+        self.note_deadline(state);
+    }
+
+    /// What the log's epochs say of `epoch`: its largest epoch at or below it, and where it ends.
+    pub(super) fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochOffset> {
+        if epoch < LeaderEpoch(0) {
+            return None;
+        }
+        Some(self.log.lock().end_offset_for_epoch(epoch)).filter(|end| end.offset != Offset::NONE)
+    }
+
+    fn refusal(&self, asked: &Position, leader_epoch: LeaderEpoch, refusal: Refusal) -> Chunk {
+        let log_start_offset = self.log.lock().start_offset().0;
+        let mut chunk = Chunk {
+            topic_id: asked.topic_id.clone(),
+            partition: asked.partition,
+            leader_epoch: if leader_epoch == LeaderEpoch::NONE {
+                asked.leader_epoch
+            } else {
+                leader_epoch.0
+            },
+            position: asked.offset,
+            log_start_offset,
+            ..Chunk::default()
+        };
+        match refusal {
+            Refusal::Diverging(end) => chunk.diverging = Some(epoch_end(end)),
+            Refusal::FencedLeaderEpoch
+            | Refusal::UnknownLeaderEpoch
+            | Refusal::NotLeaderOrFollower
+            | Refusal::UnknownPartition
+            | Refusal::OffsetOutOfRange
+            | Refusal::Storage => {
+                let code = refusal.code().unwrap_or(ErrorCode::UnknownServerError);
+                chunk.error_code = i32::from(i16::from(code));
+            }
+        }
+        chunk
+    }
+
+    /// The next chunk for a follower, `None` if it has everything and knows the watermark. The
+    /// bytes are read outside the lock; where they end is noted only once they are read.
+    pub fn next_chunk(&self, session: &Session, bytes_max: usize) -> Option<OutgoingChunk> {
+        let (plan, mut chunk) = {
+            let mut state = self.lock();
+            let (leader, subscription) = subscribed(&mut state, session)?;
+            plan_chunk(self, leader, subscription, bytes_max)?
+        };
+        let Some(plan) = plan else { return Some(chunk) };
+        let read = plan.read().map_err(|error| error.to_string()).and_then(|records| {
+            let end = records::batches(&records).last().ok_or("no batch in the plan")?;
+            let end = end.map_err(|error| error.to_string())?.header.end_offset();
+            Ok((records, end))
+        });
+        let mut state = self.lock();
+        // A new role may have cut the log under the plan: such bytes must not go out.
+        let (leader, subscription) = subscribed(&mut state, session)?;
+        if leader.leader_epoch() != chunk.leader_epoch || subscription.next_offset != chunk.position
+        {
+            return None;
+        }
+        match read {
+            Ok((records, end)) => {
+                self.topic_metrics.replicated_out(records.len() as u64);
+                chunk.records = records;
+                chunk.has_more = end < leader.end_offset();
+                subscription.next_offset = end;
+                Some(chunk)
+            }
+            Err(error) => {
+                tracing::error!(partition = %self.name, %error, "cannot read for a follower");
+                state.subscriptions.remove(&session.follower);
+                drop(state);
+                session.push(self.storage_refusal(&chunk));
+                None
+            }
+        }
+    }
+
+    fn storage_refusal(&self, chunk: &OutgoingChunk) -> Chunk {
+        let asked = Position {
+            topic_id: bytes::Bytes::copy_from_slice(&self.id.topic_id.0),
+            partition: self.id.partition.0,
+            offset: chunk.position.0,
+            ..Position::default()
+        };
+        self.refusal(&asked, chunk.leader_epoch, Refusal::Storage)
+    }
+
+    /// The controller's answer to a proposal.
+    pub fn isr_answered(
+        self: &Arc<Self>,
+        proposed_on: PartitionEpoch,
+        leader_epoch: LeaderEpoch,
+        answer: AlterPartitionAnswer,
+    ) {
+        let now = self.now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Leading(leader) = &mut state.role else { return };
+        if leader.leader_epoch() != leader_epoch {
+            return;
+        }
+        let mut effects = Vec::new();
+        leader.alter_partition_answered(now, proposed_on, answer, &mut effects);
+        self.run_leader_effects(state, effects);
+        self.note_deadline(state);
+    }
+
+    /// Starts a sync of a synced topic's log unless one is under way. Appends that come meanwhile
+    /// share the one after it (group commit).
+    pub(super) fn start_sync(self: &Arc<Self>, state: &mut State) {
+        if std::mem::replace(&mut state.is_syncing, true) {
+            return;
+        }
+        let partition = self.clone();
+        self.shared.tasks.spawn(async move {
+            loop {
+                let log = partition.log.clone();
+                let synced = env::tasks::blocking(move || log.sync()).await;
+                if !partition.sync_done(synced) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tells the machine what is durable; true if more was appended during the sync.
+    fn sync_done(self: &Arc<Self>, synced: Result<Offset, log::LogDirError>) -> bool {
+        let now = self.now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let offset = match synced {
+            Ok(offset) => offset,
+            Err(error) => {
+                tracing::error!(partition = %self.name, %error, "sync failed");
+                state.is_syncing = false;
+                return false;
+            }
+        };
+        match &mut state.role {
+            Role::Leading(leader) => {
+                let mut effects = Vec::new();
+                leader.durable(now, offset, &mut effects);
+                self.run_leader_effects(state, effects);
+            }
+            Role::Following(follower, link) => {
+                let mut effects = Vec::new();
+                follower.durable(offset, &mut effects);
+                let link = link.clone();
+                self.run_follower_effects(state, &link, effects, None);
+            }
+            Role::Idle => {}
+        }
+        let has_more = self.log.lock().end_offset() > offset;
+        state.is_syncing = has_more;
+        has_more
+    }
+}
+
+/// The leader's machine and what it sends to this session, if both are still there.
+fn subscribed<'a>(
+    state: &'a mut State,
+    session: &Session,
+) -> Option<(&'a Leader, &'a mut Subscription)> {
+    let Role::Leading(leader) = &state.role else { return None };
+    let subscription = state
+        .subscriptions
+        .get_mut(&session.follower)
+        .filter(|s| std::ptr::eq(&*s.session, session))?;
+    Some((leader, subscription))
+}
+
+type PlannedChunk = (Option<log::ReadPlan>, OutgoingChunk);
+
+fn plan_chunk(
+    partition: &Partition,
+    leader: &Leader,
+    subscription: &mut Subscription,
+    bytes_max: usize,
+) -> Option<PlannedChunk> {
+    let log = partition.log.lock();
+    let end_offset = log.end_offset();
+    let position = subscription.next_offset;
+    let chunk = OutgoingChunk {
+        leader_epoch: leader.leader_epoch(),
+        position,
+        records: bytes::Bytes::new(),
+        high_watermark: leader.high_watermark(),
+        log_start_offset: log.start_offset(),
+        has_more: false,
+    };
+    let is_known = subscription.sent_high_watermark == chunk.high_watermark
+        && subscription.sent_log_start == chunk.log_start_offset;
+    if position >= end_offset && is_known && !subscription.must_answer {
+        return None;
+    }
+    let mut plan = None;
+    if position < end_offset {
+        match log.read_plan(position, end_offset, bytes_max, true) {
+            Ok(planned) => plan = Some(planned).filter(|plan| !plan.is_empty()),
+            Err(error) => {
+                tracing::error!(partition = %partition.name, %error, "cannot plan a chunk");
+                return None;
+            }
+        }
+    }
+    subscription.must_answer = false;
+    subscription.sent_high_watermark = chunk.high_watermark;
+    subscription.sent_log_start = chunk.log_start_offset;
+    Some((plan, chunk))
+}

@@ -1,0 +1,414 @@
+//! [`ReplicaManager`]: every partition that this broker holds, and the streams between brokers.
+//!
+//! Promises:
+//! - the metadata is followed in order, one image at a time ([`ReplicaManager::apply`]);
+//! - a partition's files go only on a removal that the metadata has committed and that matches the
+//!   topic id on disk; a partition that the metadata does not know becomes `-stray`;
+//! - partitions are looked up without a lock.
+
+use super::fetcher::{self, FollowLink};
+use super::isr::IsrQueue;
+use super::partition::{Partition, PartitionView, Shared};
+use super::roles::broker_states;
+use super::session::{self, Session};
+use super::settings::{log_config, topic_config};
+use crate::context::BrokerCore;
+use arc_swap::ArcSwap;
+use log::{LogDirs, LogManager, LogManagerOptions};
+use metadata::{Image, ImageChanges, PartitionChange};
+use replication::BrokerState;
+use rpc::replica::replica_server::{Replica, ReplicaServer};
+use rpc::replica::{FollowRequest, FollowResponse};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, Weak};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use types::{BrokerEpoch, DirectoryId, ErrorCode, NodeId, TopicIdPartition, TopicPartition};
+
+type Partitions = BTreeMap<TopicIdPartition, Arc<Partition>>;
+
+/// Owns every partition that this broker holds.
+pub struct ReplicaManager {
+    core: Arc<BrokerCore>,
+    shared: Arc<Shared>,
+    logs: Arc<LogManager>,
+    directory_ids: Vec<DirectoryId>,
+    previous_broker_epoch: Option<BrokerEpoch>,
+    partitions: ArcSwap<Partitions>,
+    links: Mutex<BTreeMap<NodeId, Arc<FollowLink>>>,
+    /// What is on disk was compared with the metadata once.
+    has_checked_strays: std::sync::atomic::AtomicBool,
+    own: Weak<ReplicaManager>,
+}
+
+/// A partition that this broker cannot serve, as clients are told.
+pub type Unserved = ErrorCode;
+
+impl ReplicaManager {
+    /// Opens the log directories of `core.config` and starts the upkeep.
+    pub async fn start(core: Arc<BrokerCore>) -> Result<Arc<ReplicaManager>, String> {
+        let (opening, wall) = (core.clone(), core.env.clock.wall());
+        let (logs, directory_ids, previous_broker_epoch) =
+            env::tasks::blocking(move || open_logs(&opening, wall)).await?;
+        let isr_queue = IsrQueue::default();
+        let shared = Arc::new(Shared {
+            env: core.env.clone(),
+            node_id: core.node_id,
+            metrics: core.metrics.clone(),
+            isr_queue: isr_queue.clone(),
+            tasks: core.tasks.clone(),
+        });
+        core.tasks.spawn(isr_queue.run(core.clone()));
+        let manager = Arc::new_cyclic(|own| ReplicaManager {
+            core: core.clone(),
+            shared,
+            logs: Arc::new(logs),
+            directory_ids,
+            previous_broker_epoch,
+            partitions: ArcSwap::default(),
+            links: Mutex::default(),
+            has_checked_strays: false.into(),
+            own: own.clone(),
+        });
+        super::upkeep::start(&core, &manager);
+        Ok(manager)
+    }
+
+    /// The cluster that the log directories belong to, if they belong to one.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.logs.cluster_id()
+    }
+
+    /// Binds the log directories to the cluster; an error names both clusters.
+    pub async fn join_cluster(&self, cluster_id: &str) -> Result<(), String> {
+        let (logs, cluster_id) = (self.logs.clone(), cluster_id.to_owned());
+        let joined = env::tasks::blocking(move || logs.join_cluster(&cluster_id)).await;
+        joined.map_err(|error| error.to_string())
+    }
+
+    pub fn directory_ids(&self) -> &[DirectoryId] {
+        &self.directory_ids
+    }
+
+    /// The broker epoch of the last clean shutdown.
+    pub fn previous_broker_epoch(&self) -> Option<BrokerEpoch> {
+        self.previous_broker_epoch
+    }
+
+    pub fn logs(&self) -> &Arc<LogManager> {
+        &self.logs
+    }
+
+    /// The partition, if this broker holds it.
+    pub fn partition(&self, id: &TopicIdPartition) -> Option<Arc<Partition>> {
+        self.partitions.load().get(id).cloned()
+    }
+
+    /// The partition that clients name, or what to tell them.
+    pub fn find(&self, image: &Image, name: &str, index: i32) -> Result<Arc<Partition>, Unserved> {
+        let topic = image.topic_by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        self.find_by_id(image, topic.id, index)
+    }
+
+    /// The partition that clients name by its topic's id, or what to tell them.
+    pub fn find_by_id(
+        &self,
+        image: &Image,
+        topic_id: types::TopicId,
+        index: i32,
+    ) -> Result<Arc<Partition>, Unserved> {
+        let id = TopicIdPartition { topic_id, partition: types::PartitionIndex(index) };
+        let known = image.partition(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        match self.partition(&id) {
+            Some(partition) => Ok(partition),
+            None if known.is_replica(self.core.node_id) => Err(ErrorCode::NotLeaderOrFollower),
+            None => Err(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
+    /// Every partition held here.
+    pub fn partitions(&self) -> Arc<Partitions> {
+        self.partitions.load_full()
+    }
+
+    pub fn describe_partition(&self, id: &TopicIdPartition) -> Option<PartitionView> {
+        self.partition(id).map(|partition| partition.view())
+    }
+
+    /// Follows the metadata from one image to the next; called in order, never concurrently.
+    /// Returns when every partition has its new role.
+    pub async fn apply(&self, old: &Arc<Image>, new: &Arc<Image>) {
+        let Some(manager) = self.own.upgrade() else { return };
+        let (old, new) = (old.clone(), new.clone());
+        env::tasks::blocking(move || manager.apply_now(&old, &new)).await;
+    }
+
+    fn apply_now(&self, old: &Image, new: &Image) {
+        let changes = ImageChanges::between(old, new);
+        let brokers = broker_states(new);
+        let mut partitions = (*self.partitions.load_full()).clone();
+        let mut gone = Vec::new();
+        for change in &changes.partitions {
+            self.apply_partition(new, change, &brokers, &mut partitions, &mut gone);
+        }
+        self.partitions.store(Arc::new(partitions));
+        for (partition, is_deleted) in gone {
+            self.drop_partition(&partition, is_deleted);
+        }
+        self.apply_configs(new, &changes);
+        if !changes.brokers.is_empty() {
+            self.apply_brokers(new, &brokers);
+        }
+        self.check_strays(new);
+    }
+
+    fn apply_partition(
+        &self,
+        image: &Image,
+        change: &PartitionChange,
+        brokers: &BTreeMap<NodeId, BrokerState>,
+        partitions: &mut Partitions,
+        gone: &mut Vec<(Arc<Partition>, bool)>,
+    ) {
+        let after = change.after.as_deref().filter(|at| at.is_replica(self.core.node_id));
+        let Some(at) = after else {
+            if let Some(partition) = partitions.remove(&change.partition) {
+                gone.push((partition, change.after.is_none()));
+            }
+            return;
+        };
+        let partition = match partitions.get(&change.partition) {
+            Some(partition) => partition.clone(),
+            None => match self.open(image, change) {
+                Ok(partition) => {
+                    partitions.insert(change.partition, partition.clone());
+                    // Followers and clients may ask as soon as the role is there.
+                    self.partitions.store(Arc::new(partitions.clone()));
+                    partition
+                }
+                Err(error) => {
+                    tracing::error!(topic = change.topic_name, %error, "cannot hold the partition");
+                    return;
+                }
+            },
+        };
+        if at.leader == self.core.node_id {
+            if self.is_own_incarnation(image) {
+                partition.lead(at, brokers, &self.core.config);
+            }
+        } else if at.has_leader() {
+            partition.follow(at, &self.link(at.leader));
+        } else {
+            partition.idle(at.leader_epoch);
+        }
+    }
+
+    /// An image that still shows a former start of this broker as leader is history: the controller
+    /// has taken, or will take, the leadership away before it lets this start serve.
+    fn is_own_incarnation(&self, image: &Image) -> bool {
+        image
+            .broker(self.core.node_id)
+            .is_some_and(|broker| broker.incarnation_id == self.core.incarnation_id)
+    }
+
+    fn open(&self, image: &Image, change: &PartitionChange) -> Result<Arc<Partition>, String> {
+        let id = change.partition;
+        let name = TopicPartition { topic: change.topic_name.clone(), partition: id.partition };
+        let config = topic_config(image, &self.core.config, &name.topic);
+        let log_config = log_config(&config, &self.core.config);
+        let log = self
+            .logs
+            .get_or_create(&name, id.topic_id, log_config.clone(), None)
+            .map_err(|error| error.to_string())?;
+        log.lock().set_config(log_config);
+        Ok(Partition::new(id, name, log, config, self.shared.clone()))
+    }
+
+    fn drop_partition(&self, partition: &Arc<Partition>, is_deleted: bool) {
+        partition.idle(types::LeaderEpoch(i32::MAX));
+        self.core.metrics.forget_partition(&partition.name.topic, partition.name.partition);
+        tracing::info!(partition = %partition.name, is_deleted, "partition removed");
+        match self.logs.delete(&partition.name, partition.id.topic_id) {
+            Ok(Some(job)) => self.shared.tasks.spawn(async move {
+                if let Err(error) = env::tasks::blocking(move || job.run()).await {
+                    tracing::error!(%error, "cannot remove a deleted partition's files");
+                }
+            }),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(partition = %partition.name, %error, "cannot delete partition");
+            }
+        }
+    }
+
+    fn apply_configs(&self, image: &Image, changes: &ImageChanges) {
+        if changes.configs.is_empty() {
+            return;
+        }
+        let is_wide = changes.configs.iter().any(|resource| match resource {
+            metadata::ConfigResource::Topic(_) => false,
+            metadata::ConfigResource::Broker(_) | metadata::ConfigResource::ClusterDefault => true,
+        });
+        for partition in self.partitions.load().values() {
+            let resource = metadata::ConfigResource::Topic(partition.name.topic.clone());
+            if is_wide || changes.configs.contains(&resource) {
+                let config = topic_config(image, &self.core.config, &partition.name.topic);
+                let log_config = log_config(&config, &self.core.config);
+                partition.configure(config, log_config, &self.core.config);
+            }
+        }
+    }
+
+    /// Brokers came, went, or were fenced: leaders look at their followers again, and a stream
+    /// whose broker is gone ends. Partitions that wait for this incarnation begin to lead.
+    fn apply_brokers(&self, image: &Image, brokers: &BTreeMap<NodeId, BrokerState>) {
+        for partition in self.partitions.load().values() {
+            let Some(at) = image.partition(partition.id) else { continue };
+            if at.leader == self.core.node_id && self.is_own_incarnation(image) {
+                partition.lead(at, brokers, &self.core.config);
+            }
+        }
+        self.links().retain(|leader, link| {
+            let is_known = image.broker(*leader).is_some();
+            if !is_known {
+                link.stop();
+            }
+            is_known
+        });
+    }
+
+    fn links(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Arc<FollowLink>>> {
+        self.links.lock().expect("no thread panicked while it held the links")
+    }
+
+    /// The stream to a leader, started if there is none.
+    fn link(&self, leader: NodeId) -> Arc<FollowLink> {
+        let mut links = self.links();
+        if let Some(link) = links.get(&leader) {
+            return link.clone();
+        }
+        let link = FollowLink::new(leader);
+        links.insert(leader, link.clone());
+        let running = fetcher::run(link.clone(), self.core.clone(), self.own.clone());
+        self.core.tasks.spawn(running);
+        link
+    }
+
+    /// Once this start is registered the image is current: what lies on disk and is not ours there
+    /// is set aside, never removed.
+    fn check_strays(&self, image: &Image) {
+        use std::sync::atomic::Ordering;
+        if self.has_checked_strays.load(Ordering::Acquire) || !self.is_own_incarnation(image) {
+            return;
+        }
+        self.has_checked_strays.store(true, Ordering::Release);
+        for (name, topic_id, _) in self.logs.partitions() {
+            let id = TopicIdPartition { topic_id, partition: name.partition };
+            let is_ours =
+                image.partition(id).is_some_and(|at| at.is_replica(self.core.node_id));
+            if is_ours {
+                continue;
+            }
+            match self.logs.set_aside(&name) {
+                Ok(path) => tracing::warn!(
+                    partition = %name, ?path, "not in the cluster's metadata: set aside as stray"
+                ),
+                Err(error) => tracing::error!(partition = %name, %error, "cannot set aside"),
+            }
+        }
+    }
+
+    /// A follower's stream ended.
+    pub fn end_session(&self, session: &Arc<Session>) {
+        for partition in self.partitions.load().values() {
+            partition.unsubscribe(session);
+        }
+    }
+
+    /// The gRPC service for other brokers.
+    pub fn service(self: &Arc<Self>) -> ReplicaServer<ReplicaService> {
+        ReplicaServer::new(ReplicaService(self.clone()))
+            .max_decoding_message_size(crate::channel::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(crate::channel::MESSAGE_BYTES_MAX)
+    }
+
+    /// Ends every role, flushes and closes every log. `broker_epoch` goes into the clean-shutdown
+    /// marker.
+    pub async fn shutdown(&self) {
+        for link in self.links().values() {
+            link.stop();
+        }
+        let (logs, epoch) = (self.logs.clone(), self.core.broker_epoch.get());
+        let partitions = self.partitions.load_full();
+        let closed = env::tasks::blocking(move || {
+            for partition in partitions.values() {
+                partition.idle(types::LeaderEpoch(i32::MAX));
+            }
+            logs.shut_down(epoch)
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "log directories not closed cleanly");
+        }
+    }
+}
+
+type OpenedLogs = (LogManager, Vec<DirectoryId>, Option<BrokerEpoch>);
+
+fn open_logs(core: &BrokerCore, wall: types::Timestamp) -> Result<OpenedLogs, String> {
+    let storage = &core.config.storage;
+    let env = &core.env;
+    let dirs = LogDirs::open(env.disk.clone(), &storage.log_dirs, core.node_id, &*env.rng)
+        .map_err(|error| error.to_string())?;
+    let directory_ids = dirs.directory_ids();
+    let previous = dirs.previous_broker_epoch();
+    let node = core.config.clone();
+    let options = LogManagerOptions {
+        recovery_threads: storage.recovery_threads_per_dir as usize,
+        config_of: Arc::new(move |topic| {
+            log_config(&topic_config(&Image::default(), &node, topic), &node)
+        }),
+        now: wall,
+    };
+    let (logs, report) = LogManager::open(dirs, options).map_err(|error| error.to_string())?;
+    tracing::info!(
+        partitions = report.partitions,
+        recovered = report.recovered,
+        recovered_bytes = report.recovered_bytes,
+        cut_bytes = report.cut_bytes,
+        "log directories open"
+    );
+    for (partition, reason) in &report.damaged {
+        tracing::error!(%partition, reason, "partition is damaged and stays closed");
+    }
+    for error in &report.offline {
+        tracing::error!(%error, "log directory is offline");
+    }
+    Ok((logs, directory_ids, previous))
+}
+
+/// The replica service of `proto/ottla/replica.proto`.
+pub struct ReplicaService(Arc<ReplicaManager>);
+
+#[tonic::async_trait]
+impl Replica for ReplicaService {
+    type FollowStream =
+        Pin<Box<dyn futures::Stream<Item = Result<FollowResponse, Status>> + Send + 'static>>;
+
+    async fn follow(
+        &self,
+        request: Request<tonic::Streaming<FollowRequest>>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?;
+        let first = first.ok_or_else(|| Status::invalid_argument("the stream ended at once"))?;
+        let hello = first
+            .hello
+            .clone()
+            .ok_or_else(|| Status::invalid_argument("the first message lacks field hello"))?;
+        let manager = self.0.clone();
+        let tasks = manager.core.tasks.clone();
+        let responses = session::serve(&tasks, manager, hello, first, requests);
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+    }
+}

@@ -1,0 +1,351 @@
+//! One partition of this broker: its log, its role, and who waits for what.
+//!
+//! Promises:
+//! - the state lock is taken before the log's, held for page-cache work only, never across a wait;
+//! - bytes are read outside the lock, and dropped if the leader epoch changed meanwhile;
+//! - every produce that was admitted is answered exactly once.
+//!
+//! Does not: hold rules. The leader's and follower's machines decide (crate `replication`); this
+//! runs their effects. Split by role: [`super::leading`], [`super::following`].
+
+use super::fetcher::FollowLink;
+use super::isr::IsrQueue;
+use super::session::Session;
+use super::waits::FetchWait;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use config::{Durability, TopicConfig};
+use env::Env;
+use log::{LogHandle, ReadError, ReadPlan};
+use replication::{Follower, Leader, WaitOutcome, WaitToken};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use telemetry::{PartitionMetrics, TopicMetrics};
+use tokio::sync::oneshot;
+use types::{
+    EpochOffset, ErrorCode, LeaderEpoch, Monotonic, NodeId, Offset, TopicIdPartition,
+    TopicPartition,
+};
+
+/// What all partitions of a broker share.
+pub struct Shared {
+    pub env: Env,
+    pub node_id: NodeId,
+    pub metrics: Arc<telemetry::Metrics>,
+    pub isr_queue: IsrQueue,
+    pub tasks: env::Tasks,
+}
+
+/// A partition held by this broker.
+pub struct Partition {
+    pub id: TopicIdPartition,
+    pub name: TopicPartition,
+    pub(super) log: LogHandle,
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: ArcSwap<TopicConfig>,
+    pub topic_metrics: TopicMetrics,
+    pub(super) metrics: PartitionMetrics,
+    pub(super) state: Mutex<State>,
+    /// The epoch of the present role, for checks after reads outside the lock.
+    pub(super) epoch: AtomicI32,
+    /// When `tick` has something to do, in microseconds.
+    pub(super) deadline: AtomicU64,
+}
+
+/// What changes under the lock.
+pub(super) struct State {
+    pub role: Role,
+    pub produce_waits: BTreeMap<WaitToken, oneshot::Sender<WaitOutcome>>,
+    pub next_token: u64,
+    pub fetch_waits: BTreeMap<u64, Arc<FetchWait>>,
+    pub subscriptions: BTreeMap<NodeId, Subscription>,
+    /// A sync for a synced topic is under way; appends meanwhile share the next one.
+    pub is_syncing: bool,
+}
+
+/// What this broker does for the partition.
+pub(super) enum Role {
+    /// Nothing: no leader is known, or the log directory failed.
+    Idle,
+    Leading(Box<Leader>),
+    Following(Box<Follower>, Arc<FollowLink>),
+}
+
+/// A follower that is being sent this partition.
+pub(super) struct Subscription {
+    pub session: Arc<Session>,
+    /// The next record to send.
+    pub next_offset: Offset,
+    pub sent_high_watermark: Offset,
+    pub sent_log_start: Offset,
+    /// A restart is answered even if there is nothing to send.
+    pub must_answer: bool,
+}
+
+/// A chunk for a follower.
+pub struct OutgoingChunk {
+    pub leader_epoch: LeaderEpoch,
+    pub position: Offset,
+    pub records: Bytes,
+    pub high_watermark: Offset,
+    pub log_start_offset: Offset,
+    pub has_more: bool,
+}
+
+/// What a consumer asks of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsumerRead {
+    pub offset: Offset,
+    pub max_bytes: usize,
+    /// The first batch is given even if it is larger than `max_bytes`.
+    pub min_one_batch: bool,
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    /// Epoch of the last record that the consumer has read; finds out truncation (KIP-595).
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+    pub read_committed: bool,
+    /// A follower may answer (Fetch version 11 and later, KIP-392).
+    pub from_follower: bool,
+}
+
+/// A read that is planned.
+pub struct PlannedRead {
+    pub plan: Option<ReadPlan>,
+    pub high_watermark: Offset,
+    pub last_stable_offset: Offset,
+    pub log_start_offset: Offset,
+    pub diverging: Option<EpochOffset>,
+    epoch: LeaderEpoch,
+}
+
+/// Offsets and epochs that a broker tells of a partition (metrics, admin calls).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PartitionView {
+    pub is_leader: bool,
+    pub leader_epoch: LeaderEpoch,
+    pub start_offset: Offset,
+    pub high_watermark: Offset,
+    pub end_offset: Offset,
+    pub size: u64,
+    pub isr: usize,
+    pub replicas: usize,
+    pub is_under_min_isr: bool,
+}
+
+impl Partition {
+    pub fn new(
+        id: TopicIdPartition,
+        name: TopicPartition,
+        log: LogHandle,
+        config: Arc<TopicConfig>,
+        shared: Arc<Shared>,
+    ) -> Arc<Partition> {
+        let topic_metrics = shared.metrics.topic(&name.topic);
+        let metrics = shared.metrics.partition(&name.topic, name.partition);
+        Arc::new(Partition {
+            topic_metrics,
+            metrics,
+            id,
+            name,
+            log,
+            shared,
+            config: ArcSwap::new(config),
+            state: Mutex::new(State {
+                role: Role::Idle,
+                produce_waits: BTreeMap::new(),
+                next_token: 0,
+                fetch_waits: BTreeMap::new(),
+                subscriptions: BTreeMap::new(),
+                is_syncing: false,
+            }),
+            epoch: AtomicI32::new(LeaderEpoch::NONE.0),
+            deadline: AtomicU64::new(Monotonic::NEVER.0),
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panicked while it held the partition")
+    }
+
+    pub fn log(&self) -> &LogHandle {
+        &self.log
+    }
+
+    pub fn config(&self) -> Arc<TopicConfig> {
+        self.config.load_full()
+    }
+
+    pub(super) fn is_synced(&self) -> bool {
+        self.config.load().durability == Durability::Synced
+    }
+
+    /// The leader epoch if this broker leads.
+    pub fn leads(&self) -> Option<LeaderEpoch> {
+        match &self.lock().role {
+            Role::Leading(leader) => Some(leader.leader_epoch()),
+            Role::Following(..) | Role::Idle => None,
+        }
+    }
+
+    pub fn view(&self) -> PartitionView {
+        let state = self.lock();
+        let log = self.log.lock();
+        let leader = match &state.role {
+            Role::Leading(leader) => Some(leader),
+            Role::Following(..) | Role::Idle => None,
+        };
+        PartitionView {
+            is_leader: leader.is_some(),
+            leader_epoch: LeaderEpoch(self.epoch.load(Ordering::Acquire)),
+            start_offset: log.start_offset(),
+            high_watermark: leader.map_or(log.high_watermark(), |l| l.high_watermark()),
+            end_offset: log.end_offset(),
+            size: log.size(),
+            isr: leader.map_or(0, |l| l.isr().len()),
+            replicas: leader.map_or(0, |l| l.replicas().len()),
+            is_under_min_isr: leader.is_some_and(|l| l.is_under_min_isr()),
+        }
+    }
+
+    /// Sets the gauges of this partition.
+    pub(super) fn gauge(&self, view: &PartitionView) {
+        self.metrics.log_end(view.end_offset);
+        self.metrics.high_watermark(view.high_watermark);
+        self.metrics.log_start(view.start_offset);
+        self.metrics.size(view.size);
+    }
+
+    /// Plans a consumer's read.
+    pub fn plan_read(&self, read: &ConsumerRead) -> Result<PlannedRead, ErrorCode> {
+        let state = self.lock();
+        let (epoch, high_watermark) = self.readable(&state, read)?;
+        let log = self.log.lock();
+        let last_stable_offset = log.first_unstable_offset().min(high_watermark);
+        let mut planned = PlannedRead {
+            plan: None,
+            high_watermark,
+            last_stable_offset,
+            log_start_offset: log.start_offset(),
+            diverging: None,
+            epoch,
+        };
+        if let Some(last_epoch) = read.last_fetched_epoch {
+            let end = log.end_offset_for_epoch(last_epoch);
+            if end.offset == Offset::NONE {
+                return Err(ErrorCode::OffsetOutOfRange);
+            }
+            planned.diverging = replication::diverges(last_epoch, read.offset, Some(end));
+            if planned.diverging.is_some() {
+                return Ok(planned);
+            }
+        }
+        let bound = if read.read_committed { last_stable_offset } else { high_watermark };
+        if read.offset > bound && read.offset <= log.end_offset() {
+            return Ok(planned);
+        }
+        match log.read_plan(read.offset, bound, read.max_bytes, read.min_one_batch) {
+            Ok(plan) => planned.plan = Some(plan),
+            Err(ReadError::OutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
+            Err(error) => {
+                tracing::error!(partition = %self.name, %error, "cannot read");
+                return Err(error.code());
+            }
+        }
+        Ok(planned)
+    }
+
+    /// The bytes of a planned read; an error if the partition's role changed meanwhile.
+    pub fn read(&self, planned: &PlannedRead) -> Result<Bytes, ErrorCode> {
+        let Some(plan) = &planned.plan else { return Ok(Bytes::new()) };
+        if plan.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let bytes = plan.read().map_err(|error| {
+            tracing::error!(partition = %self.name, %error, "cannot read");
+            ErrorCode::KafkaStorageError
+        })?;
+        if self.epoch.load(Ordering::Acquire) != planned.epoch.0 {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        Ok(bytes)
+    }
+
+    /// The epoch and high watermark that a consumer sees here, if it may read here at all.
+    fn readable(
+        &self,
+        state: &State,
+        read: &ConsumerRead,
+    ) -> Result<(LeaderEpoch, Offset), ErrorCode> {
+        let (epoch, high_watermark) = match &state.role {
+            Role::Leading(leader) => (leader.leader_epoch(), leader.high_watermark()),
+            Role::Following(follower, _) if read.from_follower => {
+                (follower.role().leader_epoch, follower.log().high_watermark)
+            }
+            Role::Following(..) | Role::Idle => return Err(ErrorCode::NotLeaderOrFollower),
+        };
+        replication::check_leader_epoch(read.current_leader_epoch, epoch)
+            .map_err(|refusal| refusal.code().unwrap_or(ErrorCode::NotLeaderOrFollower))?;
+        Ok((epoch, high_watermark))
+    }
+
+    /// Parks a fetch here; [`Partition::forget_wait`] must follow.
+    pub fn add_wait(&self, wait: &Arc<FetchWait>) {
+        self.lock().fetch_waits.insert(wait.id(), wait.clone());
+    }
+
+    pub fn forget_wait(&self, wait: &FetchWait) {
+        self.lock().fetch_waits.remove(&wait.id());
+    }
+
+    /// Stops sending to a session.
+    pub fn unsubscribe(&self, session: &Session) {
+        let mut state = self.lock();
+        let is_own = |s: &Subscription| std::ptr::eq(&*s.session, session);
+        if state.subscriptions.get(&session.follower).is_some_and(is_own) {
+            state.subscriptions.remove(&session.follower);
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(self: &Arc<Self>, now: Monotonic) {
+        if self.deadline.load(Ordering::Acquire) > now.0 {
+            return;
+        }
+        let mut state = self.lock();
+        match &mut state.role {
+            Role::Leading(leader) => {
+                let mut effects = Vec::new();
+                leader.tick(now, &mut effects);
+                self.run_leader_effects(&mut state, effects);
+            }
+            Role::Following(follower, link) => {
+                let mut effects = Vec::new();
+                follower.tick(now, &mut effects);
+                let link = link.clone();
+                self.run_follower_effects(&mut state, &link, effects, None);
+            }
+            Role::Idle => {}
+        }
+        self.note_deadline(&state);
+    }
+
+    pub(super) fn note_deadline(&self, state: &State) {
+        let deadline = match &state.role {
+            Role::Leading(leader) => leader.next_deadline(),
+            Role::Following(follower, _) => follower.next_deadline(),
+            Role::Idle => Monotonic::NEVER,
+        };
+        self.deadline.store(deadline.0, Ordering::Release);
+    }
+
+    pub(super) fn now(&self) -> Monotonic {
+        self.shared.env.clock.now()
+    }
+}
+
+impl State {
+    /// Wakes every parked fetch; each looks again and stays registered if it still lacks data.
+    pub fn wake_fetches(&self) {
+        self.fetch_waits.values().for_each(|wait| wait.wake());
+    }
+}

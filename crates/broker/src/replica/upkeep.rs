@@ -1,0 +1,88 @@
+//! What partitions need from time to time: deadlines, checkpoints, syncs, retention, metrics.
+
+use super::ReplicaManager;
+use crate::context::BrokerCore;
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How finely deadlines of partitions are kept. Looking costs an atomic read per partition.
+const TICK: Duration = Duration::from_millis(50);
+/// How often logs that want a sync (rolled, `flush.ms`) get it.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How often gauges that need a walk over the partitions are set.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Starts the upkeep; it ends with the manager or the broker's tasks.
+pub fn start(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>) {
+    let storage = &core.config.storage;
+    every(core, manager, TICK, |manager, core| async move {
+        let now = core.env.clock.now();
+        manager.partitions().values().for_each(|partition| partition.tick(now));
+    });
+    every(core, manager, SYNC_INTERVAL, |manager, core| async move {
+        let wall = core.env.clock.wall();
+        let logs = manager.logs().clone();
+        let done = env::tasks::blocking(move || logs.sync_due(wall).map(|_| ())).await;
+        report("sync", done);
+    });
+    let interval = core.config.replication.high_watermark_checkpoint_interval;
+    every(core, manager, interval, |manager, _| async move {
+        let logs = manager.logs().clone();
+        let done = env::tasks::blocking(move || logs.checkpoint_high_watermarks()).await;
+        report("checkpoint of high watermarks", done);
+    });
+    every(core, manager, storage.recovery_point_checkpoint_interval, |manager, _| async move {
+        let logs = manager.logs().clone();
+        let done = env::tasks::blocking(move || logs.checkpoint_recovery_points()).await;
+        report("checkpoint of recovery points", done);
+    });
+    every(core, manager, storage.retention_check_interval, |manager, core| async move {
+        let wall = core.env.clock.wall();
+        let logs = manager.logs().clone();
+        let done = env::tasks::blocking(move || logs.run_retention(wall).map(|_| ())).await;
+        report("retention", done);
+    });
+    every(core, manager, GAUGE_INTERVAL, |manager, core| async move { gauge(&manager, &core) });
+}
+
+fn every<F, Done>(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>, pause: Duration, work: F)
+where
+    F: Fn(Arc<ReplicaManager>, Arc<BrokerCore>) -> Done + Send + 'static,
+    Done: Future<Output = ()> + Send,
+{
+    let (manager, owner): (Weak<ReplicaManager>, _) = (Arc::downgrade(manager), core.clone());
+    core.tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(manager) = manager.upgrade() else { return };
+            work(manager, owner.clone()).await;
+        }
+    });
+}
+
+fn report(what: &str, done: Result<(), log::LogDirError>) {
+    if let Err(error) = done {
+        tracing::error!(%error, "{what} failed");
+    }
+}
+
+fn gauge(manager: &ReplicaManager, core: &BrokerCore) {
+    let partitions = manager.partitions();
+    let (mut leaders, mut under_replicated, mut under_min_isr) = (0, 0, 0);
+    for partition in partitions.values() {
+        let view = partition.view();
+        partition.gauge(&view);
+        if view.is_leader {
+            leaders += 1;
+            under_replicated += usize::from(view.isr < view.replicas);
+            under_min_isr += usize::from(view.is_under_min_isr);
+        }
+    }
+    core.metrics.replicas(partitions.len(), leaders);
+    core.metrics.under_replicated(under_replicated);
+    core.metrics.under_min_isr(under_min_isr);
+    let image = core.image.load();
+    let offline = image.partitions().filter(|(_, partition)| !partition.has_leader()).count();
+    core.metrics.offline_partitions(offline);
+}
