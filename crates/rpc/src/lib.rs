@@ -15,5 +15,4 @@ mod packages {
 include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 
 /// The encoded descriptors of all schemas, for `tonic_reflection`.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

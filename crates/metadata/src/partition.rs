@@ -1,0 +1,61 @@
+//! A partition's place in the cluster.
+
+use types::{LeaderEpoch, NodeId, PartitionEpoch};
+
+/// Whether the leader's log is known to be whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LeaderRecovery {
+    #[default]
+    Recovered,
+    /// The leader was elected outside the ISR and has not said that it is whole.
+    Recovering,
+}
+
+/// Who holds, follows and leads a partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Partition {
+    /// In order of preference; the first is the preferred leader. No duplicates, never empty.
+    pub replicas: Vec<NodeId>,
+    /// In-sync replicas: a part of `replicas`, never empty.
+    pub isr: Vec<NodeId>,
+    /// Replicas that may be elected while the ISR is empty (KIP-966). Empty until that is built.
+    pub elr: Vec<NodeId>,
+    /// A member of `isr`, or [`NodeId::NONE`].
+    pub leader: NodeId,
+    /// Raised with every change of the leader.
+    pub leader_epoch: LeaderEpoch,
+    /// Raised with every change.
+    pub partition_epoch: PartitionEpoch,
+    pub leader_recovery: LeaderRecovery,
+}
+
+impl Partition {
+    /// A new partition: led by the first of the in-sync replicas, epochs 0.
+    pub fn new(replicas: Vec<NodeId>, isr: Vec<NodeId>) -> Partition {
+        Partition {
+            leader: isr.first().copied().unwrap_or(NodeId::NONE),
+            replicas,
+            isr,
+            elr: Vec::new(),
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(0),
+            leader_recovery: LeaderRecovery::Recovered,
+        }
+    }
+
+    pub fn has_leader(&self) -> bool {
+        self.leader != NodeId::NONE
+    }
+
+    pub fn preferred_leader(&self) -> NodeId {
+        self.replicas.first().copied().unwrap_or(NodeId::NONE)
+    }
+
+    pub fn is_replica(&self, broker: NodeId) -> bool {
+        self.replicas.contains(&broker)
+    }
+
+    pub fn in_isr(&self, broker: NodeId) -> bool {
+        self.isr.contains(&broker)
+    }
+}

@@ -1,0 +1,184 @@
+//! Brokers come, fall silent, return and go.
+
+use super::elections::{elect_leaderless, remove_from_isrs};
+use crate::draft::Draft;
+use crate::{Broker, Endpoint, Record, Refusal, RegisterBroker, Reply};
+use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId};
+
+pub fn name_cluster(draft: &mut Draft<'_>, cluster_id: &str) -> Result<Reply, Refusal> {
+    if cluster_id.is_empty() {
+        return Err(Refusal::new(ErrorCode::InvalidRequest, "cluster id is empty"));
+    }
+    match draft.image().cluster_id() {
+        None => draft.push(Record::Cluster { cluster_id: cluster_id.to_owned() }),
+        Some(known) if known == cluster_id => {}
+        Some(known) => return Err(inconsistent_cluster(known, cluster_id)),
+    }
+    Ok(Reply::Done)
+}
+
+/// A new incarnation has lost what it led and leaves every ISR except as the last member, before
+/// it is unfenced: what it stored before may be gone, and followers may have moved on.
+pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply, Refusal> {
+    check_registration(draft, command)?;
+    let existing = draft.image().broker(command.broker_id).cloned();
+    let same = existing.filter(|broker| broker.incarnation_id == command.incarnation_id);
+    let broker = Broker {
+        id: command.broker_id,
+        epoch: BrokerEpoch(draft.image().last_broker_epoch().0 + 1),
+        incarnation_id: command.incarnation_id,
+        endpoints: command.endpoints.clone(),
+        rack: command.rack.clone(),
+        fenced: true,
+        in_controlled_shutdown: false,
+        log_dirs: command.log_dirs.clone(),
+        features: command.features.clone(),
+        previous_epoch: command.previous_epoch,
+        registered_version: MetadataVersion(draft.image().version().0 + 1),
+    };
+    let broker_epoch = match same {
+        // The answer to the first attempt was lost: the registration stands, told anew.
+        Some(same) => {
+            let amended = Broker {
+                epoch: same.epoch,
+                fenced: same.fenced,
+                in_controlled_shutdown: same.in_controlled_shutdown,
+                registered_version: same.registered_version,
+                ..broker
+            };
+            if amended != same {
+                draft.push(Record::Broker(amended));
+            }
+            same.epoch
+        }
+        None => {
+            let epoch = broker.epoch;
+            remove_from_isrs(draft, command.broker_id);
+            draft.push(Record::Broker(broker));
+            epoch
+        }
+    };
+    Ok(Reply::BrokerRegistered { broker_epoch })
+}
+
+pub fn unregister(draft: &mut Draft<'_>, broker_id: NodeId) -> Result<Reply, Refusal> {
+    if draft.image().broker(broker_id).is_none() {
+        return Err(not_registered(broker_id));
+    }
+    remove_from_isrs(draft, broker_id);
+    draft.push(Record::BrokerRemoved { broker_id });
+    Ok(Reply::Done)
+}
+
+pub fn fence(draft: &mut Draft<'_>, id: NodeId, epoch: BrokerEpoch) -> Result<Reply, Refusal> {
+    let broker = check_epoch(draft, id, epoch)?;
+    if !broker.fenced {
+        draft.push(Record::Broker(Broker { fenced: true, ..broker }));
+        remove_from_isrs(draft, id);
+    }
+    Ok(Reply::Done)
+}
+
+pub fn unfence(draft: &mut Draft<'_>, id: NodeId, epoch: BrokerEpoch) -> Result<Reply, Refusal> {
+    let broker = check_epoch(draft, id, epoch)?;
+    if broker.in_controlled_shutdown {
+        let message = format!("broker {id} is shutting down and cannot be unfenced");
+        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    }
+    if broker.fenced {
+        draft.push(Record::Broker(Broker { fenced: false, ..broker }));
+        elect_leaderless(draft, |partition, _| partition.is_replica(id));
+    }
+    Ok(Reply::Done)
+}
+
+pub fn begin_controlled_shutdown(
+    draft: &mut Draft<'_>,
+    id: NodeId,
+    epoch: BrokerEpoch,
+) -> Result<Reply, Refusal> {
+    let broker = check_epoch(draft, id, epoch)?;
+    if !broker.in_controlled_shutdown {
+        draft.push(Record::Broker(Broker { in_controlled_shutdown: true, ..broker }));
+        remove_from_isrs(draft, id);
+    }
+    Ok(Reply::Done)
+}
+
+/// The broker, if the epoch is its registration's.
+pub fn check_epoch(draft: &Draft<'_>, id: NodeId, epoch: BrokerEpoch) -> Result<Broker, Refusal> {
+    let broker = draft.image().broker(id).ok_or_else(|| not_registered(id))?;
+    if broker.epoch != epoch {
+        let message = format!("broker {id} has epoch {}, not {epoch}", broker.epoch);
+        return Err(Refusal::new(ErrorCode::StaleBrokerEpoch, message));
+    }
+    Ok(broker.clone())
+}
+
+fn not_registered(id: NodeId) -> Refusal {
+    Refusal::new(ErrorCode::BrokerIdNotRegistered, format!("broker {id} is not registered"))
+}
+
+fn inconsistent_cluster(known: &str, given: &str) -> Refusal {
+    let message = format!("this cluster's id is {known}, the request's is {given}");
+    Refusal::new(ErrorCode::InconsistentClusterId, message)
+}
+
+fn check_registration(draft: &Draft<'_>, command: &RegisterBroker) -> Result<(), Refusal> {
+    let known = draft.image().cluster_id().unwrap_or("not decided yet");
+    if known != command.cluster_id {
+        return Err(inconsistent_cluster(known, &command.cluster_id));
+    }
+    let invalid = |message: String| Err(Refusal::new(ErrorCode::InvalidRegistration, message));
+    let id = command.broker_id;
+    if id.0 < 0 {
+        return invalid(format!("broker id {id} is negative"));
+    }
+    if command.incarnation_id.is_zero() {
+        return invalid(format!("incarnation id of broker {id} is zero"));
+    }
+    if let Err(message) = check_endpoints(&command.endpoints) {
+        return invalid(format!("broker {id}: {message}"));
+    }
+    for (index, dir) in command.log_dirs.iter().enumerate() {
+        if dir.is_zero() {
+            return invalid(format!("broker {id} has a log directory with id zero"));
+        }
+        if command.log_dirs[..index].contains(dir) {
+            return invalid(format!("broker {id} names log directory {dir} twice"));
+        }
+        let mut others = draft.image().brokers().filter(|broker| broker.id != id);
+        if let Some(other) = others.find(|broker| broker.log_dirs.contains(dir)) {
+            return invalid(format!("log directory {dir} already belongs to broker {}", other.id));
+        }
+    }
+    let existing = draft.image().broker(id);
+    let other = existing.is_some_and(|broker| broker.incarnation_id != command.incarnation_id);
+    if other && command.session_alive {
+        let message = format!("another broker with id {id} is registered and alive");
+        return Err(Refusal::new(ErrorCode::DuplicateBrokerRegistration, message));
+    }
+    Ok(())
+}
+
+fn check_endpoints(endpoints: &[Endpoint]) -> Result<(), String> {
+    if endpoints.is_empty() {
+        return Err("no listeners".to_owned());
+    }
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let Endpoint { name, host, port, .. } = endpoint;
+        if name.is_empty() {
+            return Err(format!("the listener at {host}:{port} has no name"));
+        }
+        if host.is_empty() {
+            return Err(format!("listener {name} has no host"));
+        }
+        if *port == 0 {
+            return Err(format!("listener {name} has port 0"));
+        }
+        if endpoints[..index].iter().any(|other| other.name == *name) {
+            return Err(format!("listener {name} is named twice"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Elections: after a broker left or came back, and when someone asks.
+
+use crate::draft::Draft;
+use crate::leader::{Election, PartitionTarget, choose};
+use crate::{ElectionKind, ElectionScope, Image, LeaderElection, Partition, Refusal, Reply, Topic};
+use std::sync::Arc;
+use types::{ErrorCode, NodeId, TopicIdPartition, TopicPartition};
+
+/// `unclean.leader.election.enable`, as a topic's and as a broker default's key.
+pub const UNCLEAN_LEADER_ELECTION: &str = "unclean.leader.election.enable";
+
+/// Takes a broker out of every ISR, except where it is the last member, and moves what it led.
+/// The broker counts as dead whatever the image says.
+pub fn remove_from_isrs(draft: &mut Draft<'_>, broker: NodeId) {
+    let held = |partition: &Partition| partition.in_isr(broker) || partition.leader == broker;
+    for (id, partition) in draft.partitions_where(held) {
+        let election = automatic_election(draft, id);
+        let target = PartitionTarget::without(&partition, broker, election);
+        let is_live = |replica| replica != broker && draft.is_live(replica);
+        if let Some(next) = choose(&partition, &target, &is_live) {
+            draft.push_partition(id, next);
+        }
+    }
+}
+
+/// Looks for leaders of the partitions without one that satisfy the predicate.
+pub fn elect_leaderless(draft: &mut Draft<'_>, wanted: impl Fn(&Partition, &Topic) -> bool) {
+    for (id, partition) in draft.partitions_where(|partition| !partition.has_leader()) {
+        if draft.image().topic(id.topic_id).is_some_and(|topic| wanted(&partition, topic)) {
+            let election = automatic_election(draft, id);
+            let _ = elect(draft, id, &partition, election);
+        }
+    }
+}
+
+/// How the controller itself elects in this partition: uncleanly only where the topic allows it.
+pub fn automatic_election(draft: &Draft<'_>, id: TopicIdPartition) -> Election {
+    let topic = draft.image().topic(id.topic_id);
+    let value =
+        topic.and_then(|topic| draft.image().topic_config(&topic.name, UNCLEAN_LEADER_ELECTION));
+    let unclean = match value {
+        Some(value) => value.eq_ignore_ascii_case("true"),
+        None => draft.context.unclean_leader_election,
+    };
+    if unclean { Election::Unclean } else { Election::Online }
+}
+
+/// Answers ElectLeaders. For all partitions it leaves out those that need nothing, and stops after
+/// [`Image::ELECTIONS_PER_COMMAND_MAX`].
+pub fn elect_leaders(draft: &mut Draft<'_>, kind: ElectionKind, scope: &ElectionScope) -> Reply {
+    let mut elections = Vec::new();
+    match scope {
+        ElectionScope::Partitions(partitions) => {
+            for partition in partitions {
+                let outcome = elect_named(draft, kind, partition);
+                elections.push(LeaderElection { partition: partition.clone(), outcome });
+            }
+        }
+        ElectionScope::All => {
+            let candidates = draft.partitions_where(|state| is_needed(kind, state));
+            for (id, state) in candidates.into_iter().take(Image::ELECTIONS_PER_COMMAND_MAX) {
+                let outcome = elect_one(draft, kind, id, &state);
+                let topic = draft.image().topic(id.topic_id).map(|topic| topic.name.clone());
+                let topic = topic.unwrap_or_default();
+                let partition = TopicPartition { topic, partition: id.partition };
+                elections.push(LeaderElection { partition, outcome });
+            }
+        }
+    }
+    Reply::LeadersElected(elections)
+}
+
+fn is_needed(kind: ElectionKind, state: &Partition) -> bool {
+    match kind {
+        ElectionKind::Preferred => state.leader != state.preferred_leader(),
+        ElectionKind::Unclean => !state.has_leader(),
+    }
+}
+
+fn elect_named(
+    draft: &mut Draft<'_>,
+    kind: ElectionKind,
+    partition: &TopicPartition,
+) -> Result<(), Refusal> {
+    let unknown = || {
+        let message = format!("partition {partition} does not exist");
+        Refusal::new(ErrorCode::UnknownTopicOrPartition, message)
+    };
+    let topic = draft.image().topic_by_name(&partition.topic).ok_or_else(unknown)?;
+    let state = topic.partitions.get(&partition.partition).ok_or_else(unknown)?.clone();
+    let id = TopicIdPartition { topic_id: topic.id, partition: partition.partition };
+    elect_one(draft, kind, id, &state)
+}
+
+fn elect_one(
+    draft: &mut Draft<'_>,
+    kind: ElectionKind,
+    id: TopicIdPartition,
+    state: &Arc<Partition>,
+) -> Result<(), Refusal> {
+    if !is_needed(kind, state) {
+        let message = match kind {
+            ElectionKind::Preferred => format!("broker {} leads already", state.leader),
+            ElectionKind::Unclean => format!("broker {} leads", state.leader),
+        };
+        return Err(Refusal::new(ErrorCode::ElectionNotNeeded, message));
+    }
+    let (election, code) = match kind {
+        ElectionKind::Preferred => (Election::Preferred, ErrorCode::PreferredLeaderNotAvailable),
+        ElectionKind::Unclean => (Election::Unclean, ErrorCode::EligibleLeadersNotAvailable),
+    };
+    if elect(draft, id, state, election) {
+        return Ok(());
+    }
+    let message = match kind {
+        ElectionKind::Preferred => {
+            let preferred = state.preferred_leader();
+            format!("preferred leader {preferred} is not live or not in the isr {:?}", state.isr)
+        }
+        ElectionKind::Unclean => format!("none of the replicas {:?} is live", state.replicas),
+    };
+    Err(Refusal::new(code, message))
+}
+
+/// Elects, and says whether anything changed.
+fn elect(
+    draft: &mut Draft<'_>,
+    id: TopicIdPartition,
+    partition: &Partition,
+    election: Election,
+) -> bool {
+    let target = PartitionTarget::elect(partition, election);
+    match choose(partition, &target, &|replica| draft.is_live(replica)) {
+        Some(next) => {
+            draft.push_partition(id, next);
+            true
+        }
+        None => false,
+    }
+}
