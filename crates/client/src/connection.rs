@@ -132,7 +132,7 @@ impl Connection {
     pub fn version_of<R: Request>(&self) -> Result<i16, ClientError> {
         self.versions
             .highest_common(R::KEY, R::VERSIONS)
-            .ok_or(ClientError::Unsupported { addr: self.addr().to_owned(), api: api_name(R::KEY) })
+            .ok_or(ClientError::Unsupported { addr: self.addr().to_owned(), api: R::NAME })
     }
 
     /// Sends a request in the highest common version and waits for the answer.
@@ -167,7 +167,7 @@ impl Connection {
             shared: self.shared.clone(),
             version,
             time,
-            what: api_name(R::KEY),
+            what: R::NAME,
             response: std::marker::PhantomData,
         })
     }
@@ -190,7 +190,11 @@ impl Connection {
         version: i16,
         correlation: i32,
     ) -> Result<Vec<Bytes>, ClientError> {
-        wire_frame(request, version, correlation, &self.client_id)
+        let client_id = Some(StrBytes::from(&self.client_id));
+        match wire::frame::encode_request(version, correlation, client_id, request) {
+            Ok(pieces) => Ok(pieces.into_vec()),
+            Err(error) => Err(ClientError::Encode(error.to_string())),
+        }
     }
 
     /// Asks for the broker's versions, falling back to version 0 as the protocol has it.
@@ -312,8 +316,13 @@ impl Shared {
     }
 
     fn decode<R: Message>(&self, frame: Bytes, version: i16) -> Result<R, ClientError> {
-        wire_decode(frame, version)
-            .map_err(|reason| ClientError::Malformed { addr: self.addr.clone(), reason })
+        match wire::frame::decode_response(frame, version) {
+            Ok((_, response)) => Ok(response),
+            Err(error) => {
+                let reason = error.to_string();
+                Err(ClientError::Malformed { addr: self.addr.clone(), reason })
+            }
+        }
     }
 }
 

@@ -126,7 +126,9 @@ impl Client {
         group: &str,
     ) -> Result<Vec<CommittedOffset>, ClientError> {
         let connection = self.coordinator(group).await?;
-        let request = match connection.version_of::<OffsetFetchRequest>()? {
+        // From version 10 topics go by id; names serve every cluster.
+        let version = connection.version_of::<OffsetFetchRequest>()?.min(9);
+        let request = match version {
             // Until version 7 a request names one group.
             0..=7 => {
                 OffsetFetchRequest { group_id: group.into(), topics: None, ..Default::default() }
@@ -140,7 +142,8 @@ impl Client {
                 ..Default::default()
             },
         };
-        committed(connection.call(&request).await?)
+        let time = self.options().request_timeout;
+        committed(connection.submit(&request, version, time).await?.wait().await?)
     }
 }
 

@@ -130,7 +130,7 @@ impl Fetch {
             Isolation::ReadUncommitted => Vec::new(),
         };
         let mut aborted = Aborted::new(aborted);
-        let bytes = data.records.unwrap_or_else(Bytes::new);
+        let bytes = data.records.map_or_else(Bytes::new, |records| records.to_bytes());
         for batch in batches(&bytes) {
             let batch = match batch {
                 Ok(batch) => batch,

@@ -349,7 +349,7 @@ impl Worker {
             queue.in_flight = true;
             let data = PartitionProduceData {
                 index: of.partition.0,
-                records: Some(bytes),
+                records: Some(bytes.into()),
                 ..Default::default()
             };
             topics.entry(of.topic.clone()).or_default().push(data);
