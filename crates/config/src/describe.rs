@@ -1,6 +1,7 @@
 //! What DescribeConfigs answers.
 
-use crate::{Kind, Layers};
+use crate::layers::Found;
+use crate::{Dynamic, Key, Kind, Layers, Status, keys};
 
 /// Where a value comes from, with Kafka's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,8 +41,10 @@ pub struct Entry {
 /// All topic keys, sorted by name, with the values in force for a topic. `only`: these names (an
 /// unknown one is left out, as Kafka does); `None`: all.
 pub fn describe_topic(layers: &Layers<'_>, only: Option<&[&str]>) -> Vec<Entry> {
-    let _ = (layers, only);
-    todo!()
+    listed(Key::is_topic_key, only)
+        .into_iter()
+        .map(|key| entry(key, &layers.topic_places(key), false))
+        .collect()
 }
 
 /// All broker keys. `dynamic_only`: for the cluster-wide resource (empty name), where only values
@@ -51,6 +54,48 @@ pub fn describe_broker(
     only: Option<&[&str]>,
     dynamic_only: bool,
 ) -> Vec<Entry> {
-    let _ = (layers, only, dynamic_only);
-    todo!()
+    let mut entries = Vec::new();
+    for key in listed(Key::is_broker_key, only) {
+        let mut places = layers.broker_places(key);
+        if dynamic_only {
+            places.retain(|found| found.source == Source::DynamicDefaultBroker);
+            if places.is_empty() {
+                continue;
+            }
+        }
+        entries.push(entry(key, &places, key.dynamic == Dynamic::ReadOnly));
+    }
+    entries
+}
+
+fn listed(belongs: impl Fn(&Key) -> bool, only: Option<&[&str]>) -> Vec<&'static Key> {
+    let wanted = |key: &Key| only.is_none_or(|names| names.contains(&key.name));
+    let mut list: Vec<&'static Key> = keys::all()
+        .filter(|key| belongs(key) && key.status != Status::Internal && wanted(key))
+        .collect();
+    list.sort_by_key(|key| key.name);
+    list
+}
+
+fn entry(key: &'static Key, places: &[Found], read_only: bool) -> Entry {
+    let sensitive = key.is_sensitive();
+    let shown = |value: String| (!sensitive).then_some(value);
+    let first = places.first();
+    let source = first.map_or(Source::Default, |found| found.source);
+    let synonyms = places.iter().map(|found| Synonym {
+        name: found.key.name,
+        value: shown(found.raw.clone()),
+        source: found.source,
+    });
+    Entry {
+        name: key.name,
+        value: first.and_then(|found| shown(found.value_for(key))),
+        source,
+        is_default: source == Source::Default,
+        read_only,
+        sensitive,
+        kind: key.kind,
+        synonyms: synonyms.collect(),
+        doc: key.doc,
+    }
 }

@@ -1,5 +1,8 @@
 //! Listeners: names, addresses, and what is spoken on each.
 
+use crate::ConfigError;
+use crate::key::split_list;
+
 /// What a listener speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListenerRole {
@@ -9,6 +12,8 @@ pub enum ListenerRole {
     Controller,
     /// gRPC: replica and admin services (the name `GRPC`).
     Grpc,
+    /// HTTP: metrics and health (`ottla.http.listener`).
+    Http,
 }
 
 /// `listener.security.protocol.map`'s right side. Only `Plaintext` is served so far: the others
@@ -19,6 +24,27 @@ pub enum SecurityProtocol {
     Ssl,
     SaslPlaintext,
     SaslSsl,
+}
+
+impl SecurityProtocol {
+    pub fn from_name(name: &str) -> Option<SecurityProtocol> {
+        match name.to_uppercase().as_str() {
+            "PLAINTEXT" => Some(SecurityProtocol::Plaintext),
+            "SSL" => Some(SecurityProtocol::Ssl),
+            "SASL_PLAINTEXT" => Some(SecurityProtocol::SaslPlaintext),
+            "SASL_SSL" => Some(SecurityProtocol::SaslSsl),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            SecurityProtocol::Plaintext => "PLAINTEXT",
+            SecurityProtocol::Ssl => "SSL",
+            SecurityProtocol::SaslPlaintext => "SASL_PLAINTEXT",
+            SecurityProtocol::SaslSsl => "SASL_SSL",
+        }
+    }
 }
 
 /// A socket to listen on.
@@ -52,4 +78,79 @@ pub struct Endpoint {
     pub host: String,
     /// 0: the port that the listener of this name was bound to.
     pub port: u16,
+}
+
+/// Splits `host:port`, `:port` or `[v6]:port`.
+pub(crate) fn parse_host_port(key: &'static str, text: &str) -> Result<(String, u16), ConfigError> {
+    let invalid = |reason: &str| ConfigError::InvalidValue {
+        name: key.to_owned(),
+        value: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| invalid("must be host:port"))?;
+    let port = port.parse::<u16>().map_err(|_| invalid("the port must be 0 to 65535"))?;
+    let is_v6 = host.starts_with('[') && host.ends_with(']');
+    if !is_v6 && host.contains([':', '/', ' ']) {
+        return Err(invalid(
+            "the host must be a name, an IPv4 address or an IPv6 address in brackets",
+        ));
+    }
+    Ok((host.to_owned(), port))
+}
+
+/// Parses `NAME://host:port,...`. Names are unique; so are ports other than 0 per host.
+pub(crate) fn parse_endpoints(key: &'static str, text: &str) -> Result<Vec<Endpoint>, ConfigError> {
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for element in split_list(text) {
+        let invalid = |reason: String| ConfigError::InvalidValue {
+            name: key.to_owned(),
+            value: element.to_owned(),
+            reason,
+        };
+        let (name, address) = element
+            .split_once("://")
+            .ok_or_else(|| invalid("must be NAME://host:port".to_owned()))?;
+        let name = name.trim().to_uppercase();
+        if name.is_empty() {
+            return Err(invalid("the listener needs a name".to_owned()));
+        }
+        let (host, port) = parse_host_port(key, address)?;
+        if endpoints.iter().any(|other| other.name == name) {
+            return Err(invalid(format!("the name {name} is used twice")));
+        }
+        if port != 0 && endpoints.iter().any(|other| other.port == port && other.host == host) {
+            return Err(invalid(format!("port {port} is used twice")));
+        }
+        endpoints.push(Endpoint { name, host, port });
+    }
+    Ok(endpoints)
+}
+
+/// The protocol of a listener: by the map, by its own name, or in the clear for the gRPC ones.
+pub(crate) fn protocol_of(
+    name: &str,
+    map: &str,
+    is_grpc: bool,
+) -> Result<SecurityProtocol, ConfigError> {
+    let invalid = |reason: String| ConfigError::InvalidValue {
+        name: "listener.security.protocol.map".to_owned(),
+        value: map.to_owned(),
+        reason,
+    };
+    for element in split_list(map) {
+        let (mapped, protocol) = element
+            .split_once(':')
+            .ok_or_else(|| invalid(format!("{element} is not of the form NAME:PROTOCOL")))?;
+        if mapped.trim().eq_ignore_ascii_case(name) {
+            return SecurityProtocol::from_name(protocol.trim())
+                .ok_or_else(|| invalid(format!("{protocol} is not a security protocol")));
+        }
+    }
+    match SecurityProtocol::from_name(name) {
+        Some(protocol) => Ok(protocol),
+        None if is_grpc => Ok(SecurityProtocol::Plaintext),
+        None => {
+            Err(invalid(format!("listener {name} is not in the map, and its name is no protocol")))
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! A node's configuration, typed, in groups by who needs it.
 
-use crate::{Endpoint, Listener, Properties};
+mod build;
+mod listeners;
+mod values;
+
+use crate::{ConfigErrors, Endpoint, Listener, ListenerRole, Properties};
 use std::path::PathBuf;
 use std::time::Duration;
 use types::NodeId;
@@ -40,7 +44,8 @@ pub struct Roles {
 pub struct NetworkConfig {
     /// All, in the order of `listeners`; a broker always has one of role Kafka and a gRPC one.
     pub listeners: Vec<Listener>,
-    /// What clients and other nodes are told, one per broker listener (Kafka and GRPC roles).
+    /// What clients and other nodes are told, one per listener, in the same order. An empty host is
+    /// the machine's name (see [`NodeConfig::advertise_as`]), port 0 the port that was bound.
     pub advertised: Vec<Endpoint>,
     /// `inter.broker.listener.name`, or the first Kafka listener.
     pub inter_broker_listener: Option<String>,
@@ -238,8 +243,26 @@ pub struct InternalTopicConfig {
 
 impl NodeConfig {
     /// Checks and types what was given. All problems are reported together.
-    pub fn from_properties(properties: Properties) -> Result<NodeConfig, crate::ConfigErrors> {
-        let _ = properties;
-        todo!()
+    pub fn from_properties(properties: Properties) -> Result<NodeConfig, ConfigErrors> {
+        build::build(properties)
+    }
+
+    /// The listener of this role, if the node has one.
+    pub fn listener(&self, role: ListenerRole) -> Option<&Listener> {
+        self.network.listeners.iter().find(|listener| listener.role == role)
+    }
+
+    /// Whether the node is a whole cluster by itself: a controller that no other is named beside.
+    pub fn is_alone(&self) -> bool {
+        self.roles.controller && self.quorum.voters.is_empty() && self.quorum.bootstrap.is_empty()
+    }
+
+    /// Gives the machine's name to advertised addresses without a host (as for `PLAINTEXT://:9092`).
+    pub fn advertise_as(&mut self, host: &str) {
+        for endpoint in &mut self.network.advertised {
+            if endpoint.host.is_empty() {
+                endpoint.host = host.to_owned();
+            }
+        }
     }
 }

@@ -1,0 +1,42 @@
+//! Keys of listeners, connections and requests.
+
+use crate::Kind::*;
+use crate::key::{Key, key, unset};
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    unset("listeners", List, "Sockets to listen on, as `NAME://host:port`; an empty host is all interfaces, port 0 any free one. The name says what is spoken: gRPC for `GRPC` and the names in `controller.listener.names`, the Kafka protocol for all others. Without it: `PLAINTEXT://:9092`, `CONTROLLER://:9093` and `GRPC://:9094`, as the roles need them. A broker without a gRPC listener of its own gets `GRPC://:9094`."),
+    unset("advertised.listeners", List, "Addresses that clients and other nodes are told, as `NAME://host:port`; without it, those of `listeners`."),
+    key("listener.security.protocol.map", List, "", "Which security protocol each listener name means, as `NAME:PROTOCOL`. Names that are protocols mean themselves; `GRPC` and `CONTROLLER` mean `PLAINTEXT`."),
+    unset("inter.broker.listener.name", String, "The listener whose address stands for the broker where none is asked for. Brokers themselves speak gRPC to each other."),
+    unset("security.inter.broker.protocol", String, "Brokers speak gRPC to each other.").unneeded(),
+    unset("control.plane.listener.name", String, "Controllers have listeners of their own.").unneeded(),
+    key("early.start.listeners", List, "", "Listeners that start before the node has authorized anything.").unneeded(),
+    key("num.network.threads", Int, "3", "Sockets are served by as many threads as there are cores.").min(1).dynamic().unneeded(),
+    key("num.io.threads", Int, "8", "Requests are served by as many threads as there are cores.").min(1).dynamic().unneeded(),
+    key("queued.max.requests", Int, "500", "Requests in progress over all connections; no more is read from sockets beyond it.").min(1),
+    key("queued.max.request.bytes", Long, "-1", "Bytes of requests in progress over all connections; -1 is no limit.").min(-1).bytes().later(),
+    key("ottla.connection.inflight.max", Int, "64", "Requests in progress on one connection; no more is read from its socket beyond it.").min(1),
+    key("socket.send.buffer.bytes", Int, "102400", "The send buffer of client sockets; -1 is the system's default.").min(-1).bytes(),
+    key("socket.receive.buffer.bytes", Int, "102400", "The receive buffer of client sockets; -1 is the system's default.").min(-1).bytes(),
+    key("socket.request.max.bytes", Int, "104857600", "The largest request; a connection that announces a larger one is closed.").min(1).bytes(),
+    key("socket.listen.backlog.size", Int, "50", "Connections that may wait to be accepted.").min(1),
+    key("socket.connection.setup.timeout.ms", Long, "10000", "How long a connection to another node may take to be made.").min(1).ms().unneeded(),
+    key("socket.connection.setup.timeout.max.ms", Long, "30000", "See `socket.connection.setup.timeout.ms`.").min(1).ms().unneeded(),
+    key("max.connections", Int, "2147483647", "Most client connections at once.").min(0).dynamic(),
+    key("max.connections.per.ip", Int, "2147483647", "Most client connections at once from one address.").min(0).dynamic(),
+    key("max.connections.per.ip.overrides", List, "", "Exceptions from `max.connections.per.ip`, as `host:count`.").dynamic().later(),
+    key("max.connection.creation.rate", Int, "2147483647", "Most new connections per second.").min(0).dynamic().later(),
+    key("connections.max.idle.ms", Long, "600000", "A client connection without a request for this long is closed; negative is never.").ms(),
+    key("connections.max.reauth.ms", Long, "0", "How long an authenticated session may last.").min(0).ms().later(),
+    key("connection.failed.authentication.delay.ms", Int, "100", "The wait before a connection that failed to authenticate is closed.").min(0).ms().later(),
+    key("fetch.max.bytes", Int, "57671680", "The most that one fetch of a consumer is answered with.").min(1024).bytes(),
+    key("max.incremental.fetch.session.cache.slots", Int, "1000", "Fetch sessions kept; 0 keeps none, so that each fetch names all its partitions.").min(0),
+    key("max.request.partition.size.limit", Int, "2000", "Most partitions that one DescribeTopicPartitions answer holds.").min(1),
+    key("request.timeout.ms", Int, "30000", "How long a request of this node to another may take.").min(1).ms(),
+    key("fetch.purgatory.purge.interval.requests", Int, "1000", "A waiting request is an entry that goes when it is answered.").unneeded(),
+    key("producer.purgatory.purge.interval.requests", Int, "1000", "See `fetch.purgatory.purge.interval.requests`.").unneeded(),
+    key("delete.records.purgatory.purge.interval.requests", Int, "1", "See `fetch.purgatory.purge.interval.requests`.").unneeded(),
+    key("unstable.api.versions.enable", Boolean, "false", "Ottla offers only versions that work.").unneeded(),
+    key("unstable.feature.versions.enable", Boolean, "false", "Ottla offers only features that work.").unneeded(),
+];

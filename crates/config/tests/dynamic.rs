@@ -1,0 +1,142 @@
+//! Layers, alterations and what DescribeConfigs answers.
+
+use config::*;
+
+fn overrides(pairs: &[(&str, &str)]) -> Overrides {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn change(op: AlterOp, name: &str, value: Option<&str>) -> Alteration {
+    Alteration { name: name.to_owned(), op, value: value.map(str::to_owned) }
+}
+
+#[test]
+fn the_strongest_layer_counts_and_units_are_converted() {
+    let fixed = Properties::parse("log.retention.hours=1\nlog.roll.hours=2").expect("parses");
+    let (topic, broker, cluster) =
+        (overrides(&[]), overrides(&[]), overrides(&[("log.retention.ms", "5000")]));
+    let mut layers = Layers { topic: &topic, broker: &broker, cluster: &cluster, fixed: &fixed };
+    let config = TopicConfig::resolve(&layers);
+    assert_eq!(config.retention.retention_ms, Some(5000));
+    assert_eq!(config.segment.segment_ms, 7_200_000);
+    let own = overrides(&[("retention.ms", "-1"), ("segment.bytes", "not a number")]);
+    layers.topic = &own;
+    let config = TopicConfig::resolve(&layers);
+    assert_eq!(config.retention.retention_ms, None, "-1 keeps records");
+    assert_eq!(config.segment.segment_bytes, 1 << 30, "a stored value that is wrong is skipped");
+}
+
+#[test]
+fn minus_one_hour_of_retention_is_for_ever() {
+    let fixed = Properties::parse("log.retention.hours=-1").expect("parses");
+    assert_eq!(TopicConfig::resolve(&Layers::fixed(&fixed)).retention.retention_ms, None);
+}
+
+#[test]
+fn lists_are_appended_to_and_subtracted_from() {
+    let fixed = Properties::new();
+    let after = alter_topic(
+        &overrides(&[]),
+        &[change(AlterOp::Append, "cleanup.policy", Some("compact"))],
+        &fixed,
+    );
+    let after = after.expect("cleanup.policy is a list");
+    assert_eq!(after["cleanup.policy"], "delete,compact");
+    let after =
+        alter_topic(&after, &[change(AlterOp::Subtract, "cleanup.policy", Some("delete"))], &fixed);
+    assert_eq!(after.expect("cleanup.policy is a list")["cleanup.policy"], "compact");
+    let refused =
+        alter_topic(&overrides(&[]), &[change(AlterOp::Append, "retention.ms", Some("1"))], &fixed);
+    assert!(matches!(refused, Err(ConfigError::NotAList { .. })), "{refused:?}");
+}
+
+#[test]
+fn deleting_goes_back_to_the_layer_below() {
+    let current = overrides(&[("retention.ms", "1")]);
+    let after =
+        alter_topic(&current, &[change(AlterOp::Delete, "retention.ms", None)], &Properties::new());
+    assert_eq!(after, Ok(overrides(&[])));
+}
+
+#[test]
+fn bad_changes_are_refused_with_their_reason() {
+    let fixed = Properties::new();
+    let cases = [
+        (
+            vec![change(AlterOp::Set, "retention.m", Some("1"))],
+            "unknown key retention.m (did you mean retention.ms?)",
+        ),
+        (vec![change(AlterOp::Set, "segment.bytes", Some("1024"))], "must be at least 1048576"),
+        (vec![change(AlterOp::Set, "segment.bytes", None)], "a value is needed"),
+        (
+            vec![
+                change(AlterOp::Set, "flush.ms", Some("1")),
+                change(AlterOp::Delete, "flush.ms", None),
+            ],
+            "key flush.ms is changed twice in one request",
+        ),
+        (
+            vec![
+                change(AlterOp::Set, "min.compaction.lag.ms", Some("9")),
+                change(AlterOp::Set, "max.compaction.lag.ms", Some("5")),
+            ],
+            "must not be above",
+        ),
+    ];
+    for (changes, expected) in cases {
+        let error =
+            alter_topic(&overrides(&[]), &changes, &fixed).expect_err("refused").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn only_dynamic_broker_keys_change_and_per_broker_ones_not_for_all() {
+    let fixed = Properties::new();
+    let none = overrides(&[]);
+    let set = |name: &str, value: &str| vec![change(AlterOp::Set, name, Some(value))];
+    assert!(alter_broker(&none, &set("log.retention.ms", "1"), &fixed, true).is_ok());
+    let rate = set("leader.replication.throttled.rate", "1");
+    assert!(alter_broker(&none, &rate, &fixed, false).is_ok());
+    assert!(matches!(
+        alter_broker(&none, &rate, &fixed, true),
+        Err(ConfigError::NotDynamic { .. })
+    ));
+    let id = set("node.id", "2");
+    assert!(matches!(alter_broker(&none, &id, &fixed, false), Err(ConfigError::NotDynamic { .. })));
+}
+
+#[test]
+fn a_description_says_where_a_value_comes_from() {
+    let fixed =
+        Properties::parse("log.retention.hours=1\nssl.key.password=secret").expect("parses");
+    let own = overrides(&[("retention.ms", "5")]);
+    let layers = Layers { topic: &own, ..Layers::fixed(&fixed) };
+    let entries = describe_topic(&layers, Some(&["retention.ms", "no.such.key"]));
+    assert_eq!(entries.len(), 1);
+    assert_eq!((entries[0].value.as_deref(), entries[0].source), (Some("5"), Source::Topic));
+    let synonyms: Vec<_> =
+        entries[0].synonyms.iter().map(|synonym| (synonym.name, synonym.source as i8)).collect();
+    assert_eq!(
+        synonyms,
+        [("retention.ms", 1), ("log.retention.hours", 4), ("log.retention.hours", 5)]
+    );
+    let entries = describe_topic(&Layers::fixed(&fixed), Some(&["retention.ms"]));
+    assert_eq!((entries[0].value.as_deref(), entries[0].is_default), (Some("3600000"), false));
+    let broker = describe_broker(&layers, None, false);
+    let password = broker.iter().find(|entry| entry.name == "ssl.key.password").expect("listed");
+    assert!(password.sensitive && password.value.is_none() && password.synonyms[0].value.is_none());
+    assert!(describe_broker(&layers, None, true).is_empty(), "nothing is set for all brokers");
+}
+
+#[test]
+fn tests_may_shrink_segments_below_the_minimum() {
+    let values = overrides(&[("internal.segment.bytes", "16384")]);
+    assert_eq!(validate_topic(&values), Ok(()));
+    let fixed = Properties::new();
+    let layers = Layers { topic: &values, ..Layers::fixed(&fixed) };
+    assert_eq!(TopicConfig::resolve(&layers).segment.segment_bytes, 16384);
+    assert!(
+        describe_topic(&layers, None).iter().all(|entry| entry.name != "internal.segment.bytes")
+    );
+}
