@@ -128,6 +128,7 @@ impl Partition {
                 FollowerEffect::AdvanceLogStart(offset) => {
                     self.log.lock().advance_start_offset(offset);
                     self.metrics.log_start(offset);
+                    self.report_log_start(state, link);
                 }
                 FollowerEffect::SetHighWatermark(offset) => {
                     self.log.lock().set_high_watermark(offset);
@@ -137,6 +138,27 @@ impl Partition {
             }
             queue.extend(more);
         }
+    }
+
+    /// Tells the leader of a new log start (DeleteRecords waits for it). Progress of the log goes
+    /// by the machine's own positions: here it is what is durable where that is what counts.
+    fn report_log_start(&self, state: &State, link: &FollowLink) {
+        let Role::Following(follower, _) = &state.role else { return };
+        let facts = follower.log();
+        let log = self.log.lock();
+        let offset = match self.is_synced() {
+            true => log.synced_offset().min(facts.end_offset),
+            false => facts.end_offset,
+        };
+        link.send(wire::Position {
+            topic_id: Bytes::copy_from_slice(&self.id.topic_id.0),
+            partition: self.id.partition.0,
+            leader_epoch: follower.role().leader_epoch.0,
+            offset: offset.0,
+            last_epoch: facts.last_epoch.0,
+            log_start_offset: log.start_offset().0,
+            restart: false,
+        });
     }
 
     fn append_chunk(

@@ -14,6 +14,7 @@ mod fetcher;
 mod following;
 mod isr;
 mod leading;
+mod lookups;
 mod manager;
 mod partition;
 mod roles;
@@ -23,6 +24,7 @@ mod upkeep;
 mod waits;
 
 pub use leading::AppendTicket;
+pub use lookups::FoundOffset;
 pub use manager::ReplicaManager;
 pub use partition::{ConsumerRead, Partition, PartitionView, PlannedRead};
 pub use settings::topic_config;

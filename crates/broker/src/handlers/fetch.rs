@@ -1,0 +1,268 @@
+//! Fetch: record batches for consumers, with a long poll.
+//!
+//! Fetch sessions are declined (session id 0 in every response), which the protocol allows. Records
+//! move as pieces read from the log; they are never parsed. Replicas do not fetch here: a request
+//! that names a replica is refused.
+
+use super::RequestContext;
+use super::leaders::LeaderHints;
+use crate::replica::{ConsumerRead, FetchWait, Partition, PlannedRead};
+use metadata::Image;
+use std::sync::Arc;
+use std::time::Duration;
+use types::{ErrorCode, LeaderEpoch, Offset};
+use wire::Records;
+use wire::fetch::{
+    FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+
+/// The version from which topics are named by id.
+const TOPIC_IDS_FROM: i16 = 13;
+/// The version from which a follower may answer (KIP-392).
+const FOLLOWERS_FROM: i16 = 11;
+/// A consumer's replica id, and that of a debugging consumer, which sees the same.
+const CONSUMERS: [i32; 2] = [-1, -2];
+
+/// One partition of the request.
+struct Wanted {
+    index: i32,
+    target: Result<Arc<Partition>, ErrorCode>,
+    read: ConsumerRead,
+}
+
+struct WantedTopic {
+    name: wire::StrBytes,
+    topic_id: types::TopicId,
+    partitions: Vec<Wanted>,
+}
+
+type Planned = Vec<Vec<Result<PlannedRead, ErrorCode>>>;
+
+pub async fn handle(ctx: &RequestContext, request: FetchRequest) -> FetchResponse {
+    if let Err(code) = check(ctx, &request) {
+        return FetchResponse { error_code: code.into(), ..FetchResponse::default() };
+    }
+    let image = ctx.broker.image.load();
+    let wait_max = Duration::from_millis(request.max_wait_ms.max(0) as u64);
+    let bytes_min = request.min_bytes.max(0) as usize;
+    let bytes_max = request.max_bytes.max(0) as usize;
+    let bytes_max = bytes_max.min(ctx.broker.config.requests.fetch_max_bytes as usize);
+    let topics = wanted(ctx, &image, request);
+    let planned = poll(&topics, bytes_min, bytes_max, wait_max).await;
+    respond(ctx, &image, topics, planned)
+}
+
+fn check(ctx: &RequestContext, request: &FetchRequest) -> Result<(), ErrorCode> {
+    let replica_id =
+        if ctx.api_version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+    if !CONSUMERS.contains(&replica_id) {
+        return Err(ErrorCode::InvalidRequest);
+    }
+    // No session was ever given, so no session can go on.
+    if request.session_id != 0 && request.session_epoch > 0 {
+        return Err(ErrorCode::FetchSessionIdNotFound);
+    }
+    Ok(())
+}
+
+fn wanted(ctx: &RequestContext, image: &Image, request: FetchRequest) -> Vec<WantedTopic> {
+    let read_committed = request.isolation_level == 1;
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|asked| Wanted {
+            index: asked.partition,
+            target: find(ctx, image, &topic.topic, topic.topic_id, asked.partition),
+            read: read_of(ctx, asked, read_committed),
+        });
+        let partitions = partitions.collect();
+        WantedTopic { name: topic.topic, topic_id: topic.topic_id, partitions }
+    });
+    topics.collect()
+}
+
+fn find(
+    ctx: &RequestContext,
+    image: &Image,
+    name: &str,
+    topic_id: types::TopicId,
+    index: i32,
+) -> Result<Arc<Partition>, ErrorCode> {
+    if ctx.api_version < TOPIC_IDS_FROM {
+        return ctx.broker.replicas.find(image, name, index);
+    }
+    if image.topic(topic_id).is_none() {
+        return Err(ErrorCode::UnknownTopicId);
+    }
+    ctx.broker.replicas.find_by_id(image, topic_id, index)
+}
+
+fn read_of(ctx: &RequestContext, asked: &FetchPartition, read_committed: bool) -> ConsumerRead {
+    let epoch = |value: i32| Some(LeaderEpoch(value)).filter(|epoch| epoch.0 >= 0);
+    ConsumerRead {
+        offset: Offset(asked.fetch_offset),
+        max_bytes: asked.partition_max_bytes.max(0) as usize,
+        min_one_batch: false,
+        current_leader_epoch: epoch(asked.current_leader_epoch),
+        last_fetched_epoch: epoch(asked.last_fetched_epoch),
+        read_committed,
+        from_follower: ctx.api_version >= FOLLOWERS_FROM,
+    }
+}
+
+/// Forgets a parked fetch wherever it was registered, also when the client goes away.
+struct Parked<'a> {
+    wait: Arc<FetchWait>,
+    topics: &'a [WantedTopic],
+}
+
+impl<'a> Parked<'a> {
+    fn new(topics: &'a [WantedTopic]) -> Parked<'a> {
+        let parked = Parked { wait: FetchWait::new(), topics };
+        parked.each(|partition| partition.add_wait(&parked.wait));
+        parked
+    }
+
+    fn each(&self, tell: impl Fn(&Partition)) {
+        let wanted = self.topics.iter().flat_map(|topic| &topic.partitions);
+        wanted.filter_map(|wanted| wanted.target.as_deref().ok()).for_each(tell);
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.each(|partition| partition.forget_wait(&self.wait));
+    }
+}
+
+/// Plans until there is enough to answer with, or the wait is over.
+async fn poll(
+    topics: &[WantedTopic],
+    bytes_min: usize,
+    bytes_max: usize,
+    wait_max: Duration,
+) -> Planned {
+    let (planned, is_enough) = plan(topics, bytes_min, bytes_max);
+    if is_enough || wait_max.is_zero() {
+        return planned;
+    }
+    let parked = Parked::new(topics);
+    let watch = async {
+        loop {
+            // Also right after parking: what came before it would wake nobody.
+            let (planned, is_enough) = plan(topics, bytes_min, bytes_max);
+            if is_enough {
+                return planned;
+            }
+            parked.wait.woken().await;
+        }
+    };
+    match tokio::time::timeout(wait_max, watch).await {
+        Ok(planned) => planned,
+        Err(_) => plan(topics, bytes_min, bytes_max).0,
+    }
+}
+
+fn plan(topics: &[WantedTopic], bytes_min: usize, bytes_max: usize) -> (Planned, bool) {
+    let mut left = bytes_max;
+    let mut total = 0;
+    let mut is_urgent = false;
+    let mut plan_one = |wanted: &Wanted| {
+        let partition = wanted.target.as_ref().map_err(|code| *code)?;
+        let read = ConsumerRead {
+            max_bytes: wanted.read.max_bytes.min(left),
+            // The first batch of a response goes whatever its size (KIP-74).
+            min_one_batch: total == 0 && left > 0,
+            ..wanted.read
+        };
+        let planned = partition.plan_read(&read)?;
+        let len = planned.plan.as_ref().map_or(0, |plan| plan.len());
+        total += len;
+        left = left.saturating_sub(len);
+        Ok(planned)
+    };
+    let mut all = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let mut planned = Vec::with_capacity(topic.partitions.len());
+        for wanted in &topic.partitions {
+            let one: Result<PlannedRead, ErrorCode> = plan_one(wanted);
+            is_urgent |= one.as_ref().map_or(true, |planned| planned.diverging.is_some());
+            planned.push(one);
+        }
+        all.push(planned);
+    }
+    let is_enough = is_urgent || total >= bytes_min || topics.is_empty();
+    (all, is_enough)
+}
+
+fn respond(
+    ctx: &RequestContext,
+    image: &Arc<Image>,
+    topics: Vec<WantedTopic>,
+    planned: Planned,
+) -> FetchResponse {
+    let hints = LeaderHints::new(ctx, image);
+    let mut response = FetchResponse::default();
+    let mut moved = Vec::new();
+    for (topic, planned) in topics.into_iter().zip(planned) {
+        let mut partitions = Vec::with_capacity(planned.len());
+        for (wanted, planned) in topic.partitions.iter().zip(planned) {
+            let mut data = match planned.and_then(|planned| partition_data(wanted, &planned)) {
+                Ok(data) => data,
+                Err(code) => failed(wanted.index, code),
+            };
+            if data.error_code == i16::from(ErrorCode::NotLeaderOrFollower) {
+                let topic_id = match ctx.api_version >= TOPIC_IDS_FROM {
+                    true => Some(topic.topic_id),
+                    false => image.topic_id(&topic.name),
+                };
+                if let Some(topic_id) = topic_id {
+                    let partition = types::PartitionIndex(wanted.index);
+                    let current = hints.current(&types::TopicIdPartition { topic_id, partition });
+                    (data.current_leader.leader_id, data.current_leader.leader_epoch) = current;
+                    moved.extend(Some(current.0).filter(|id| *id >= 0));
+                }
+            }
+            partitions.push(data);
+        }
+        response.responses.push(FetchableTopicResponse {
+            topic: topic.name,
+            topic_id: topic.topic_id,
+            partitions,
+        });
+    }
+    response.node_endpoints = hints.fetch_endpoints(moved.into_iter());
+    response
+}
+
+fn partition_data(wanted: &Wanted, planned: &PlannedRead) -> Result<PartitionData, ErrorCode> {
+    let partition = wanted.target.as_ref().map_err(|code| *code)?;
+    let records = partition.read(planned)?;
+    partition.topic_metrics.fetched(records.len() as u64);
+    let mut data = PartitionData {
+        partition_index: wanted.index,
+        high_watermark: planned.high_watermark.0,
+        last_stable_offset: planned.last_stable_offset.0,
+        log_start_offset: planned.log_start_offset.0,
+        preferred_read_replica: -1,
+        aborted_transactions: wanted.read.read_committed.then(Vec::new),
+        records: Some(Records::new(records)),
+        ..PartitionData::default()
+    };
+    if let Some(end) = planned.diverging {
+        data.diverging_epoch.epoch = end.epoch.0;
+        data.diverging_epoch.end_offset = end.offset.0;
+    }
+    Ok(data)
+}
+
+fn failed(index: i32, code: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index: index,
+        error_code: code.into(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        preferred_read_replica: -1,
+        records: Some(Records::default()),
+        ..PartitionData::default()
+    }
+}
