@@ -30,7 +30,7 @@ pub use describe::{Entry, Source, Synonym, describe_broker, describe_topic};
 pub use error::{ConfigError, ConfigErrors};
 pub use key::{Dynamic, Key, Kind, Scope, Status, Unit, Valid};
 pub use layers::{Layers, NO_OVERRIDES, Overrides};
-pub use listener::{Endpoint, Listener, ListenerRole, SecurityProtocol};
+pub use listener::{Endpoint, HttpListener, Listener, ListenerRole, SecurityProtocol};
 pub use node::*;
 pub use properties::Properties;
 pub use topic::*;

@@ -12,8 +12,6 @@ pub enum ListenerRole {
     Controller,
     /// gRPC: replica and admin services (the name `GRPC`).
     Grpc,
-    /// HTTP: metrics and health (`ottla.http.listener`).
-    Http,
 }
 
 /// `listener.security.protocol.map`'s right side. Only `Plaintext` is served so far: the others
@@ -64,6 +62,25 @@ pub struct Listener {
 
 impl Listener {
     /// `host:port` to bind; all interfaces where no host is given.
+    pub fn bind_addr(&self) -> String {
+        let host = if self.host.is_empty() { "0.0.0.0" } else { &self.host };
+        format!("{host}:{}", self.port)
+    }
+}
+
+/// Where metrics and health are served (`ottla.http.listener`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpListener {
+    /// Empty: all interfaces.
+    pub host: String,
+    /// 0: any free one.
+    pub port: u16,
+    /// The default: where its port is taken, any free one will do.
+    pub implicit: bool,
+}
+
+impl HttpListener {
+    /// `host:port` to bind.
     pub fn bind_addr(&self) -> String {
         let host = if self.host.is_empty() { "0.0.0.0" } else { &self.host };
         format!("{host}:{}", self.port)

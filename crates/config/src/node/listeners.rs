@@ -9,7 +9,7 @@
 use super::values::Values;
 use super::{NetworkConfig, Roles};
 use crate::listener::{parse_endpoints, parse_host_port, protocol_of};
-use crate::{ConfigError, Endpoint, Listener, ListenerRole, SecurityProtocol};
+use crate::{ConfigError, Endpoint, HttpListener, Listener, ListenerRole, SecurityProtocol};
 use std::time::Duration;
 
 const KAFKA_PORT: u16 = 9092;
@@ -169,16 +169,9 @@ fn inter_broker(
     }
 }
 
-fn http(values: &Values<'_>) -> Result<Option<Listener>, ConfigError> {
+fn http(values: &Values<'_>) -> Result<Option<HttpListener>, ConfigError> {
     const KEY: &str = "ottla.http.listener";
     let Some(address) = values.optional(KEY) else { return Ok(None) };
     let (host, port) = parse_host_port(KEY, address)?;
-    Ok(Some(Listener {
-        name: "HTTP".to_owned(),
-        host,
-        port,
-        role: ListenerRole::Http,
-        protocol: SecurityProtocol::Plaintext,
-        implicit: !values.0.contains(KEY),
-    }))
+    Ok(Some(HttpListener { host, port, implicit: !values.0.contains(KEY) }))
 }

@@ -4,7 +4,7 @@ mod build;
 mod listeners;
 mod values;
 
-use crate::{ConfigErrors, Endpoint, Listener, ListenerRole, Properties};
+use crate::{ConfigErrors, Endpoint, HttpListener, Listener, ListenerRole, Properties};
 use std::path::PathBuf;
 use std::time::Duration;
 use types::NodeId;
@@ -50,7 +50,7 @@ pub struct NetworkConfig {
     /// `inter.broker.listener.name`, or the first Kafka listener.
     pub inter_broker_listener: Option<String>,
     /// `ottla.http.listener` as host:port; `None` where it is empty (no HTTP).
-    pub http: Option<Listener>,
+    pub http: Option<HttpListener>,
     /// `max.connections`
     pub max_connections: u32,
     /// `max.connections.per.ip`
