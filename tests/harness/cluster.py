@@ -1,0 +1,205 @@
+"""A cluster of nodes, each a process of its own on loopback."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import protocol
+from .kafka import KafkaSystem
+from .ottla import OttlaSystem
+from .ports import free_port
+from .process import NodeProcess
+from .wait import wait_until
+
+SYSTEMS = {"ottla": OttlaSystem, "kafka": KafkaSystem}
+
+
+@dataclass
+class Node:
+    id: int
+    ports: list
+    directory: Path
+    config: Path
+    process: NodeProcess = field(default=None)
+
+    @property
+    def address(self):
+        return ("127.0.0.1", self.ports[0])
+
+
+class Cluster:
+    """Nodes 1..count, each a broker and a controller.
+
+    `overrides` are properties of every node. Use it as a context manager, or call `start` and
+    `stop`. All calls that change a node wait until the change has happened to the process;
+    waiting for what the cluster makes of it is the caller's (`wait_in_sync`, `wait_until`).
+    """
+
+    def __init__(self, system="ottla", count=3, directory=None, overrides=None):
+        self.system = SYSTEMS[system]()
+        self._own_directory = directory is None
+        self.directory = Path(directory or tempfile.mkdtemp(prefix=f"{system}-cluster-"))
+        self.overrides = dict(overrides or {})
+        self.nodes = {}
+        for id in range(1, count + 1):
+            home = self.directory / f"node-{id}"
+            home.mkdir(parents=True, exist_ok=True)
+            ports = [free_port() for _ in range(self.system.ports_per_node())]
+            self.nodes[id] = Node(id, ports, home, home / "server.properties")
+        for node in self.nodes.values():
+            properties = self.system.properties(node, list(self.nodes.values()))
+            lines = [f"{key}={value}" for key, value in {**properties, **self.overrides}.items()]
+            node.config.write_text("\n".join(lines) + "\n")
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # What it is.
+
+    @property
+    def bootstrap(self):
+        """All brokers' addresses, as clients take them."""
+        return ",".join(f"{host}:{port}" for host, port in self.addresses())
+
+    def addresses(self):
+        return [node.address for node in self.nodes.values()]
+
+    def running(self):
+        """Ids of the nodes whose process runs."""
+        return [n.id for n in self.nodes.values() if n.process and n.process.is_running()]
+
+    def pid(self, id):
+        return self.nodes[id].process.pid
+
+    def data_directory(self, id):
+        return self.nodes[id].directory / "data"
+
+    def log_tail(self, id, lines=40):
+        process = self.nodes[id].process
+        return process.log_tail(lines) if process else ""
+
+    # What is done to it.
+
+    def start(self):
+        """Starts all nodes and waits until each of them knows all of them."""
+        for id in self.nodes:
+            self.start_node(id, wait=False)
+        self.wait_ready()
+        return self
+
+    def stop(self):
+        """Kills all nodes and removes what they wrote."""
+        for node in self.nodes.values():
+            if node.process:
+                node.process.kill()
+        if self._own_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start_node(self, id, wait=True):
+        """Starts a node that is down, on its old data."""
+        node = self.nodes[id]
+        assert not (node.process and node.process.is_running()), f"node {id} runs already"
+        self.system.prepare(node)
+        log = node.directory / "output.log"
+        node.process = NodeProcess(self.system.command(node), log, self.system.environment())
+        if wait:
+            self.wait_ready()
+
+    def kill(self, id):
+        """kill -9."""
+        self.nodes[id].process.kill()
+
+    def terminate(self, id, timeout=30.0):
+        """SIGTERM; returns the exit code."""
+        return self.nodes[id].process.terminate(timeout)
+
+    def restart(self, id):
+        """kill -9 and start again."""
+        self.kill(id)
+        self.start_node(id)
+
+    def pause(self, id):
+        self.nodes[id].process.pause()
+
+    def resume(self, id):
+        self.nodes[id].process.resume()
+
+    # What it says of itself.
+
+    def metadata(self, topics=(), of=None):
+        """Metadata as node `of` (default: the first running one that answers) tells it."""
+        ids = [of] if of else self.running()
+        error = RuntimeError("no node runs")
+        for id in ids:
+            try:
+                return protocol.metadata(self.nodes[id].address, topics, timeout=3.0)
+            except OSError as failed:
+                error = failed
+        raise error
+
+    def wait_ready(self, timeout=None):
+        """Waits until every running node knows every running node."""
+        timeout = timeout or self.system.start_timeout
+
+        def ready():
+            self._check_alive()
+            expected = set(self.running())
+            return all(set(self.metadata(of=id).brokers) >= expected for id in expected)
+
+        wait_until(ready, timeout, "the cluster knowing all its nodes", pause=0.05)
+
+    def _check_alive(self):
+        for node in self.nodes.values():
+            if node.process and not node.process.is_running():
+                code = node.process._process.returncode
+                if code is not None and code > 0:
+                    tail = node.process.log_tail()
+                    raise RuntimeError(f"node {node.id} ended with code {code}:\n{tail}")
+
+    def partition(self, topic, partition=0):
+        return self.metadata([topic]).topics[topic][partition]
+
+    def leader(self, topic, partition=0, timeout=30.0, other_than=None):
+        """The id of a partition's leader, once there is one (that is not `other_than`)."""
+
+        def led():
+            leader = self.partition(topic, partition).leader
+            return leader if leader > 0 and leader != other_than else None
+
+        return wait_until(led, timeout, f"{topic}-{partition} having a leader")
+
+    def controller(self, timeout=30.0, other_than=None):
+        """The id of the active controller."""
+
+        def found():
+            for id in self.running():
+                leader = protocol.quorum_leader(self.nodes[id].address, timeout=3.0)
+                if leader is not None and leader != other_than:
+                    return leader
+            return None
+
+        return wait_until(found, timeout, "the quorum having a leader")
+
+    def wait_in_sync(self, topic, timeout=60.0):
+        """Waits until every partition of a topic has a leader and all its replicas in sync."""
+
+        def in_sync():
+            partitions = self.metadata([topic]).topics[topic].values()
+            return partitions and all(
+                p.leader > 0 and set(p.isr) == set(p.replicas) for p in partitions
+            )
+
+        wait_until(in_sync, timeout, f"{topic} being in sync", pause=0.05)
+
+    def end_offset(self, topic, partition=0):
+        """The partition's high watermark as its leader tells it."""
+        leader = self.leader(topic, partition)
+        return protocol.end_offset(self.nodes[leader].address, topic, partition)

@@ -1,0 +1,50 @@
+"""How an Ottla node is configured and started."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class OttlaSystem:
+    name = "ottla"
+    start_timeout = 30.0
+
+    def __init__(self, binary=None):
+        self.binary = Path(binary or os.environ.get("OTTLA_BIN") or self._built())
+        if not self.binary.exists():
+            raise FileNotFoundError(f"{self.binary} is missing: cargo build, or set OTTLA_BIN")
+
+    @staticmethod
+    def _built():
+        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        return target / "debug" / "ottla"
+
+    def ports_per_node(self):
+        return 4
+
+    def properties(self, node, nodes):
+        """`node` and each of `nodes` has id, ports (Kafka, controller, gRPC, HTTP), directory."""
+        kafka, controller, grpc, http = node.ports
+        voters = ",".join(f"{n.id}@127.0.0.1:{n.ports[1]}" for n in nodes)
+        return {
+            "node.id": node.id,
+            "process.roles": "broker,controller",
+            "listeners": f"PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller},"
+            f"GRPC://127.0.0.1:{grpc}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": voters,
+            "ottla.http.listener": f"127.0.0.1:{http}",
+            "log.dirs": node.directory / "data",
+            "offsets.topic.replication.factor": min(3, len(nodes)),
+            "transaction.state.log.replication.factor": min(3, len(nodes)),
+        }
+
+    def prepare(self, node):
+        """Nothing: a first start needs no format step."""
+
+    def command(self, node):
+        return [str(self.binary), "server", "--config", str(node.config)]
+
+    def environment(self):
+        return {}
