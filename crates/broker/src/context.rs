@@ -5,6 +5,7 @@
 //! what handlers see.
 
 use crate::controller_client::ControllerClient;
+use crate::handlers::ApiTable;
 use crate::image_cell::ImageCell;
 use crate::producer_ids::ProducerIds;
 use crate::replica::ReplicaManager;
@@ -26,7 +27,7 @@ pub struct BrokerCore {
     pub image: ImageCell,
     /// Commands to the active controller.
     pub controller: ControllerClient,
-    pub metrics: Arc<telemetry::Metrics>,
+    pub metrics: telemetry::Metrics,
     /// Tasks of the main runtime.
     pub tasks: Tasks,
 }
@@ -59,6 +60,8 @@ pub struct BrokerContext {
     pub core: Arc<BrokerCore>,
     pub replicas: Arc<ReplicaManager>,
     pub producer_ids: ProducerIds,
+    /// The handles that requests are counted with.
+    pub apis: ApiTable,
 }
 
 impl Deref for BrokerContext {

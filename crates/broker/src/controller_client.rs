@@ -4,19 +4,59 @@
 //! - a command goes to the controller believed active; a `NotActive` answer moves the belief, a
 //!   connection error moves on to the next controller;
 //! - an attempt and the whole call each have a deadline;
-//! - a command is sent again only after an answer that says it was not committed, or when nothing
-//!   was heard at all: commands are compare-and-set or idempotent, so a second commit is refused by
-//!   the rules.
+//! - while the call's time lasts, a command is sent again after "not active" and after a broken
+//!   connection. The latter may have committed it: commands are compare-and-set, idempotent or
+//!   refused the second time, so a caller may see its own creation as "already exists", never two.
+//!
+//! Does not: know what a command means.
 
+use crate::channel;
 use env::Env;
 use metadata::{Command, Reply};
+use rpc::controller::controller_client::ControllerClient as Stub;
+use rpc::controller::submit_response::Outcome;
+use rpc::controller::{DescribeQuorumRequest, DescribeQuorumResponse, SubmitRequest};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
-use types::MetadataVersion;
+use tonic::transport::Channel;
+use types::{MetadataVersion, Monotonic};
 
-/// Talks to the controllers of the quorum. Cheap to share; all methods take `&self`.
+/// How long [`ControllerClient::submit`] tries; an election fits in several times.
+pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one controller may take for an answer (without the wait for brokers).
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// Channels kept: more controllers than this are never told of by configuration and hints.
+const CHANNELS_MAX: usize = 32;
+
+/// Talks to the controllers of the quorum. All methods take `&self`; use it on one runtime only.
 pub struct ControllerClient {
     env: Env,
     addresses: Vec<String>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The controller believed active.
+    believed: String,
+    channels: BTreeMap<String, Channel>,
+}
+
+/// How a command is submitted.
+#[derive(Clone, Copy, Debug)]
+pub struct SubmitOptions {
+    /// The whole call, retries included.
+    pub timeout: Duration,
+    /// After the commit, wait until the live brokers have applied it, at most this long.
+    pub wait_applied: Duration,
+}
+
+impl Default for SubmitOptions {
+    fn default() -> Self {
+        SubmitOptions { timeout: SUBMIT_TIMEOUT, wait_applied: Duration::ZERO }
+    }
 }
 
 /// Why a command was not answered.
@@ -30,16 +70,175 @@ pub enum SubmitError {
     Malformed(String),
 }
 
+/// What one attempt came to.
+enum Attempt {
+    Answered(rpc::metadata::Reply, MetadataVersion),
+    /// Try the address, if there is one.
+    NotActive(Option<String>),
+    Failed(String),
+}
+
 impl ControllerClient {
-    /// A client of the controllers at these addresses (`host:port`).
+    /// A client of the controllers at these addresses (`host:port`), at least one.
     pub fn new(env: Env, addresses: Vec<String>) -> ControllerClient {
-        ControllerClient { env, addresses }
+        assert!(!addresses.is_empty(), "a broker knows at least one controller");
+        let believed = addresses[0].clone();
+        let state = Mutex::new(State { believed, channels: BTreeMap::new() });
+        ControllerClient { env, addresses, state }
+    }
+
+    /// The controllers of the configuration.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     /// Has the active controller decide and commit `command`. The reply may be a refusal; the
     /// version is the one at which the reply holds.
     pub async fn submit(&self, command: Command) -> Result<(Reply, MetadataVersion), SubmitError> {
-        let _ = (&self.env, &self.addresses, command);
-        Err(SubmitError::TimedOut(Duration::ZERO))
+        self.submit_with(command, SubmitOptions::default()).await
     }
+
+    /// As [`ControllerClient::submit`], with times of the caller's choice.
+    pub async fn submit_with(
+        &self,
+        command: Command,
+        options: SubmitOptions,
+    ) -> Result<(Reply, MetadataVersion), SubmitError> {
+        let request = SubmitRequest {
+            command: Some(rpc::metadata::Command::from(&command)),
+            wait_applied_ms: options.wait_applied.as_millis() as u32,
+        };
+        let deadline = self.env.clock.now() + options.timeout;
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let address = self.believed();
+            match self.attempt(&address, &request, deadline, options.wait_applied).await {
+                Attempt::Answered(reply, version) => {
+                    let reply = Reply::try_from(reply);
+                    let reply = reply.map_err(|error| SubmitError::Malformed(error.to_string()))?;
+                    return Ok((reply, version));
+                }
+                // A fresh hint is followed at once, the first time.
+                Attempt::NotActive(Some(active)) if active != address => {
+                    self.believe(active);
+                }
+                Attempt::NotActive(_) => self.believe(self.address_after(&address)),
+                Attempt::Failed(reason) => {
+                    tracing::debug!(%address, %reason, "controller did not answer");
+                    self.believe(self.address_after(&address));
+                }
+            }
+            let left = deadline.since(self.env.clock.now());
+            if left <= backoff {
+                return Err(SubmitError::TimedOut(options.timeout));
+            }
+            let jitter = self.env.rng.below(backoff.as_micros() as u64 / 2 + 1);
+            tokio::time::sleep(backoff / 2 + Duration::from_micros(jitter)).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// The quorum's state, as the controller believed active sees it.
+    pub async fn describe_quorum(&self) -> Result<DescribeQuorumResponse, SubmitError> {
+        for _ in 0..=self.addresses.len() {
+            let address = self.believed();
+            let Some(mut stub) = self.stub(&address) else {
+                self.believe(self.address_after(&address));
+                continue;
+            };
+            let mut request = tonic::Request::new(DescribeQuorumRequest {});
+            request.set_timeout(ATTEMPT_TIMEOUT);
+            let call = stub.describe_quorum(request);
+            match tokio::time::timeout(ATTEMPT_TIMEOUT, call).await {
+                Ok(Ok(response)) => return Ok(response.into_inner()),
+                Ok(Err(_)) | Err(_) => self.believe(self.address_after(&address)),
+            }
+        }
+        Err(SubmitError::TimedOut(ATTEMPT_TIMEOUT))
+    }
+
+    async fn attempt(
+        &self,
+        address: &str,
+        request: &SubmitRequest,
+        deadline: Monotonic,
+        wait: Duration,
+    ) -> Attempt {
+        let Some(mut stub) = self.stub(address) else {
+            return Attempt::Failed("not an address".to_owned());
+        };
+        let left = deadline.since(self.env.clock.now());
+        let timeout = (ATTEMPT_TIMEOUT + wait).min(left);
+        let call = stub.submit(tonic::Request::new(request.clone()));
+        let response = match tokio::time::timeout(timeout, call).await {
+            Ok(Ok(response)) => response.into_inner(),
+            Ok(Err(status)) => return Attempt::Failed(status.to_string()),
+            Err(_) => return Attempt::Failed(format!("no answer within {timeout:?}")),
+        };
+        match response.outcome {
+            Some(Outcome::Reply(reply)) => {
+                Attempt::Answered(reply, MetadataVersion(response.version))
+            }
+            Some(Outcome::NotActive(hint)) => {
+                Attempt::NotActive(Some(hint.leader_address).filter(|text| !text.is_empty()))
+            }
+            None => Attempt::Failed("an answer without an outcome".to_owned()),
+        }
+    }
+
+    fn believed(&self) -> String {
+        self.state.lock().expect("controller client lock").believed.clone()
+    }
+
+    fn believe(&self, address: String) {
+        self.state.lock().expect("controller client lock").believed = address;
+    }
+
+    /// The configured controller after `address`, the first one after an unknown address.
+    fn address_after(&self, address: &str) -> String {
+        let index = self.addresses.iter().position(|known| known == address);
+        self.addresses[index.map_or(0, |index| (index + 1) % self.addresses.len())].clone()
+    }
+
+    fn stub(&self, address: &str) -> Option<Stub<Channel>> {
+        let mut state = self.state.lock().expect("controller client lock");
+        if let Some(channel) = state.channels.get(address) {
+            return Some(stub(channel.clone()));
+        }
+        let channel = channel::channel(&self.env.net, address).ok()?;
+        if state.channels.len() >= CHANNELS_MAX {
+            state.channels.clear();
+        }
+        state.channels.insert(address.to_owned(), channel.clone());
+        Some(stub(channel))
+    }
+}
+
+fn stub(channel: Channel) -> Stub<Channel> {
+    Stub::new(channel).max_decoding_message_size(channel::MESSAGE_BYTES_MAX)
+}
+
+/// Where the configuration says the controllers are: the voters, else the bootstrap servers, else
+/// this node's own controller listener.
+pub fn configured_addresses(config: &config::NodeConfig) -> Vec<String> {
+    let quorum = &config.quorum;
+    if !quorum.voters.is_empty() {
+        let voters = quorum.voters.iter();
+        // The local controller first: the metadata stream prefers it.
+        let (local, others): (Vec<_>, Vec<_>) =
+            voters.partition(|voter| voter.node_id == config.node_id);
+        let all = local.into_iter().chain(others);
+        return all.map(|voter| format!("{}:{}", voter.host, voter.port)).collect();
+    }
+    if !quorum.bootstrap.is_empty() {
+        return quorum.bootstrap.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    }
+    let own = config.network.listeners.iter();
+    let own = own.filter(|listener| listener.role == config::ListenerRole::Controller);
+    own.map(|listener| {
+        let anywhere = listener.host.is_empty() || listener.host == "0.0.0.0";
+        let host = if anywhere { "127.0.0.1" } else { listener.host.as_str() };
+        format!("{host}:{}", listener.port)
+    })
+    .collect()
 }

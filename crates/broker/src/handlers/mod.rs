@@ -4,15 +4,36 @@
 //! - dispatch, ApiVersions and metric labels come from [`APIS`] alone, so that what is advertised
 //!   is what is served;
 //! - a request is decoded, and a produce request appended, in the order of the connection; the rest
-//!   of a request's work is the future that [`Api::start`] gives back.
+//!   of a request's work is the future in [`Started`].
 //!
 //! A handler is `async fn handle(ctx: &RequestContext, request: XRequest) -> XResponse`. Produce is
 //! split: `fn begin(ctx: &RequestContext, request: ProduceRequest) -> ProducePending` appends at
 //! once and leaves the waiting for the future.
 
+pub mod alter_configs;
+pub mod api_versions;
+pub mod config_resources;
 mod context;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_topics;
+pub mod describe_acls;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
+mod dispatch;
+pub mod incremental_alter_configs;
+pub mod init_producer_id;
+mod list;
+pub mod list_partition_reassignments;
+pub mod metadata;
+pub mod submit;
+pub mod topics;
 
 pub use context::RequestContext;
+pub use dispatch::{Origin, RequestError, Started, start};
+pub use list::{APIS, Api, ApiTable};
 
 use futures::future::BoxFuture;
 use wire::produce::ProduceResponse;
@@ -30,3 +51,6 @@ pub enum Outcome<R> {
 
 /// What is left of a produce request once its records are appended (or refused).
 pub type ProducePending = BoxFuture<'static, Outcome<ProduceResponse>>;
+
+/// What is left of any request: the encoded response, length and header included.
+pub type Pending = BoxFuture<'static, Outcome<wire::Pieces>>;

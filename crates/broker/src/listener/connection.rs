@@ -14,7 +14,7 @@
 
 use super::frames::{FrameError, FrameLimits, FrameReader};
 use crate::context::BrokerContext;
-use crate::handlers::{self, Outcome, Started};
+use crate::handlers::{self, Origin, Outcome, Started};
 use env::BoxStream;
 use futures::FutureExt;
 use std::collections::VecDeque;
@@ -25,6 +25,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use wire::Pieces;
 
 /// Bytes of requests on one connection that are decoded but not done. A larger request passes
 /// alone.
@@ -101,12 +102,12 @@ impl Connection {
                 Err(end) => return end,
             };
             let size = frame.len().min(INFLIGHT_BYTES_MAX);
-            let started = match handlers::start(self, frame) {
+            let started = match handlers::start(&self.origin(), frame) {
                 Ok(started) => started,
                 Err(reason) => return ReadEnd::Refused(reason.to_string()),
             };
             // A begun request has let go of its frame's bytes (its records are in the log).
-            let held = if started.begun { 0 } else { size };
+            let held = if started.api.eager { 0 } else { size };
             let Ok(permit) = bytes.clone().acquire_many_owned(held as u32).await else {
                 return ReadEnd::Gone;
             };
@@ -158,6 +159,7 @@ impl Connection {
                 }
             };
             let close = matches!(outcome, Outcome::Close);
+            self.count(&waiting.started, &outcome);
             if let Outcome::Reply(response) = outcome {
                 out.push(response);
             }
@@ -177,6 +179,20 @@ impl Connection {
         }
         // The error does not matter: the connection ends here.
         let _ = write.shutdown().await;
+    }
+
+    fn count(&self, started: &Started, outcome: &Outcome<Pieces>) {
+        let Some(metrics) = self.broker.apis.of(started.api.key) else { return };
+        let time = self.broker.env.clock.now().since(started.received);
+        let response_bytes = match outcome {
+            Outcome::Reply(response) => response.len(),
+            Outcome::Silent | Outcome::Close => 0,
+        };
+        metrics.answered(time, started.request_bytes as u64, response_bytes as u64);
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin { broker: &self.broker, listener: &self.listener, peer: self.peer }
     }
 
     async fn flush(&self, write: &mut WriteHalf<BoxStream>, out: &mut Gathered) -> io::Result<()> {
@@ -203,13 +219,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn push(&mut self, response: Vec<Bytes>) {
-        for piece in response {
-            if !piece.is_empty() {
-                self.bytes += piece.len();
-                self.pieces.push_back(piece);
-            }
-        }
+    fn push(&mut self, response: Pieces) {
+        self.bytes += response.len();
+        self.pieces.extend(response);
     }
 
     fn advance(&mut self, mut count: usize) {

@@ -9,7 +9,7 @@
 mod connection;
 mod frames;
 
-pub use connection::Connection;
+use connection::Connection;
 
 use crate::broker::StartError;
 use crate::context::BrokerContext;

@@ -1,0 +1,99 @@
+//! The list of APIs that this broker serves.
+
+use super::dispatch::{Begin, finish};
+use super::*;
+use futures::FutureExt;
+use telemetry::{ApiMetrics, Metrics};
+use wire::{ApiKey, Message};
+
+/// One API: its key, the versions advertised and served, and how a request of it is begun.
+pub struct Api {
+    pub key: ApiKey,
+    /// Versions told to clients.
+    pub advertised: (i16, i16),
+    /// Versions answered. Differs where clients need to see a version that Kafka no longer serves
+    /// (KAFKA-18659: some read "no Produce 0" as "no compression").
+    pub served: (i16, i16),
+    /// The work is done while the request is read: only an answer is waited for, and nothing of
+    /// the request's bytes is held meanwhile.
+    pub eager: bool,
+    pub(super) begin: Begin,
+}
+
+impl Api {
+    /// The API of a key, if this broker serves it.
+    pub fn find(key: ApiKey) -> Option<&'static Api> {
+        APIS.iter().find(|api| api.key == key)
+    }
+
+    pub fn serves(&self, version: i16) -> bool {
+        (self.served.0..=self.served.1).contains(&version)
+    }
+}
+
+macro_rules! api {
+    ($key:ident $module:ident $request:ident, $min:literal..=$max:literal) => {
+        Api {
+            key: ApiKey::$key,
+            advertised: ($min, $max),
+            served: ($min, $max),
+            eager: false,
+            begin: |ctx, body| {
+                let request = <wire::$module::$request as Message>::decode(body, ctx.api_version)?;
+                Ok(async move { finish(&ctx, &$module::handle(&ctx, request).await) }.boxed())
+            },
+        }
+    };
+}
+
+/// Every API that is served, by key.
+pub const APIS: &[Api] = &[
+    api!(Metadata metadata MetadataRequest, 0..=13),
+    api!(ApiVersions api_versions ApiVersionsRequest, 0..=4),
+    api!(CreateTopics create_topics CreateTopicsRequest, 2..=7),
+    api!(DeleteTopics delete_topics DeleteTopicsRequest, 1..=6),
+    api!(InitProducerId init_producer_id InitProducerIdRequest, 0..=5),
+    api!(DescribeAcls describe_acls DescribeAclsRequest, 1..=3),
+    api!(DescribeConfigs describe_configs DescribeConfigsRequest, 1..=4),
+    api!(AlterConfigs alter_configs AlterConfigsRequest, 0..=2),
+    api!(CreatePartitions create_partitions CreatePartitionsRequest, 0..=3),
+    api!(IncrementalAlterConfigs incremental_alter_configs IncrementalAlterConfigsRequest, 0..=1),
+    api!(ListPartitionReassignments list_partition_reassignments ListPartitionReassignmentsRequest, 0..=0),
+    api!(DescribeQuorum describe_quorum DescribeQuorumRequest, 0..=2),
+    api!(DescribeCluster describe_cluster DescribeClusterRequest, 0..=2),
+    api!(DescribeTopicPartitions describe_topic_partitions DescribeTopicPartitionsRequest, 0..=0),
+];
+
+/// The handles that requests are counted with, one for each API.
+pub struct ApiTable(Vec<ApiMetrics>);
+
+impl ApiTable {
+    pub fn new(metrics: &Metrics) -> ApiTable {
+        ApiTable(APIS.iter().map(|api| metrics.api(api.key.name())).collect())
+    }
+
+    pub fn of(&self, key: ApiKey) -> Option<&ApiMetrics> {
+        self.0.get(APIS.iter().position(|api| api.key == key)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_api_is_listed_once_in_order_of_key() {
+        for pair in APIS.windows(2) {
+            assert!(pair[0].key < pair[1].key, "{} before {}", pair[0].key, pair[1].key);
+        }
+    }
+
+    #[test]
+    fn what_is_served_can_be_decoded_and_only_produce_advertises_more() {
+        for api in APIS {
+            let (min, max) = api.key.versions();
+            assert!(api.served.0 >= min && api.served.1 <= max, "{}", api.key);
+            assert!(api.served == api.advertised || api.key == ApiKey::Produce, "{}", api.key);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Topics and brokers as a client sees them: what Metadata, DescribeTopicPartitions and
+//! DescribeCluster have in common, and topics made on first use.
+
+use crate::context::BrokerContext;
+use crate::controller_client::SubmitOptions;
+use metadata::{Command, CreateTopics, Image, NewTopic, Partition, Reply, Topic};
+use std::sync::Arc;
+use std::time::Duration;
+use types::{
+    CONSUMER_OFFSETS_TOPIC, ErrorCode, MetadataVersion, NodeId, TRANSACTION_STATE_TOPIC,
+};
+
+/// How long an answer waits for the live brokers to know what it tells.
+pub const APPLIED_WAIT: Duration = Duration::from_millis(1000);
+/// How long a topic's making on first use may hold its request up.
+const AUTO_CREATE_TIMEOUT: Duration = Duration::from_millis(2000);
+
+/// All operations that a client without an authorizer may do on a topic, as bits of Kafka's
+/// operation numbers: read, write, create, delete, alter, describe, describe and alter configs.
+pub const TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
+/// The same for the cluster: create, alter, describe, cluster action, describe and alter configs,
+/// idempotent write.
+pub const CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
+
+const fn bits(operations: &[u8]) -> i32 {
+    let mut all = 0;
+    let mut index = 0;
+    while index < operations.len() {
+        all |= 1 << operations[index];
+        index += 1;
+    }
+    all
+}
+
+/// An unfenced broker on one listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BrokerAddress {
+    pub id: NodeId,
+    pub host: String,
+    pub port: i32,
+    pub rack: Option<String>,
+}
+
+/// The brokers that clients of a listener may go to, by id.
+pub fn brokers_on(image: &Image, listener: &str) -> Vec<BrokerAddress> {
+    let alive = image.brokers().filter(|broker| !broker.fenced);
+    let reachable = alive.filter_map(|broker| {
+        let endpoint = broker.endpoint(listener)?;
+        Some(BrokerAddress {
+            id: broker.id,
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
+            rack: broker.rack.clone(),
+        })
+    });
+    reachable.collect()
+}
+
+/// The controller that clients are told of: any broker, since every broker passes commands on.
+/// Spread, so that not all admin clients gather on one.
+pub fn any_broker(ctx: &BrokerContext, brokers: &[BrokerAddress]) -> i32 {
+    match brokers.len() {
+        0 => NodeId::NONE.0,
+        count => brokers[ctx.env.rng.below(count as u64) as usize].id.0,
+    }
+}
+
+/// A partition as clients of one listener see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartitionView {
+    pub error: Option<ErrorCode>,
+    pub leader: NodeId,
+    pub offline: Vec<i32>,
+}
+
+impl PartitionView {
+    pub fn new(image: &Image, partition: &Partition, listener: &str) -> PartitionView {
+        let reachable = |id: NodeId| {
+            let broker = image.broker(id).filter(|broker| !broker.fenced);
+            broker.is_some_and(|broker| broker.endpoint(listener).is_some())
+        };
+        let offline = partition.replicas.iter().filter(|id| !reachable(**id));
+        let offline = offline.map(|id| id.0).collect();
+        let leader = partition.leader;
+        if !partition.has_leader() || image.broker(leader).is_none_or(|broker| broker.fenced) {
+            let error = Some(ErrorCode::LeaderNotAvailable);
+            return PartitionView { error, leader: NodeId::NONE, offline };
+        }
+        if !reachable(leader) {
+            let error = Some(ErrorCode::ListenerNotFound);
+            return PartitionView { error, leader: NodeId::NONE, offline };
+        }
+        PartitionView { error: None, leader, offline }
+    }
+
+    /// The error as a number, 0 for none.
+    pub fn error_code(&self) -> i16 {
+        self.error.map_or(0, i16::from)
+    }
+}
+
+/// Numbers of brokers for a response.
+pub fn ids(brokers: &[NodeId]) -> Vec<i32> {
+    brokers.iter().map(|id| id.0).collect()
+}
+
+/// Makes a topic on its first use, and answers it once this broker knows it. The error is what a
+/// client is told; where a retry may find the topic, it is a retriable one.
+pub async fn auto_create(ctx: &BrokerContext, name: &str) -> Result<Arc<Topic>, ErrorCode> {
+    let topics = vec![new_topic(ctx, name)];
+    let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
+    let options = SubmitOptions { timeout: AUTO_CREATE_TIMEOUT, wait_applied: APPLIED_WAIT };
+    let submitted = ctx.controller.submit_with(command, options).await;
+    let version = auto_create_outcome(submitted)?;
+    ctx.image.wait_for(version, APPLIED_WAIT).await;
+    ctx.image.load().topic_by_name(name).cloned().ok_or(ErrorCode::LeaderNotAvailable)
+}
+
+fn auto_create_outcome(
+    submitted: Result<(Reply, MetadataVersion), crate::controller_client::SubmitError>,
+) -> Result<MetadataVersion, ErrorCode> {
+    let (reply, version) = match submitted {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::info!(%error, "a topic could not be made on first use");
+            return Err(ErrorCode::LeaderNotAvailable);
+        }
+    };
+    let Reply::TopicsCreated(mut creations) = reply else {
+        tracing::info!(?reply, "a topic could not be made on first use");
+        return Err(ErrorCode::LeaderNotAvailable);
+    };
+    match creations.pop().map(|creation| creation.outcome) {
+        Some(Ok(_)) => Ok(version),
+        // Someone else was faster.
+        Some(Err(refusal)) if refusal.code == ErrorCode::TopicAlreadyExists => Ok(version),
+        Some(Err(refusal)) => Err(refusal.code),
+        None => Err(ErrorCode::LeaderNotAvailable),
+    }
+}
+
+/// How a topic is made when nobody says how: the cluster's defaults, and for the brokers' own
+/// topics what `offsets.topic.*` and `transaction.state.log.*` say, with no more replicas than
+/// there are live brokers.
+fn new_topic(ctx: &BrokerContext, name: &str) -> NewTopic {
+    let internal = &ctx.config.internal_topics;
+    let live = i16::try_from(ctx.image.load().live_brokers().count()).unwrap_or(i16::MAX).max(1);
+    let replicas = |wanted: u16| i16::try_from(wanted).unwrap_or(i16::MAX).min(live);
+    let own = |partitions: u32, factor: u16, configs: &[(&str, String)]| NewTopic {
+        configs: configs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Some(value.clone())))
+            .collect(),
+        ..NewTopic::placed(name, i32::try_from(partitions).unwrap_or(i32::MAX), replicas(factor))
+    };
+    match name {
+        CONSUMER_OFFSETS_TOPIC => own(
+            internal.offsets_partitions,
+            internal.offsets_replication_factor,
+            &[
+                ("cleanup.policy", "compact".to_owned()),
+                ("compression.type", "producer".to_owned()),
+                ("segment.bytes", internal.offsets_segment_bytes.to_string()),
+            ],
+        ),
+        TRANSACTION_STATE_TOPIC => own(
+            internal.transactions_partitions,
+            internal.transactions_replication_factor,
+            &[
+                ("cleanup.policy", "compact".to_owned()),
+                ("compression.type", "uncompressed".to_owned()),
+                ("min.insync.replicas", internal.transactions_min_isr.to_string()),
+                ("segment.bytes", internal.transactions_segment_bytes.to_string()),
+                ("unclean.leader.election.enable", "false".to_owned()),
+            ],
+        ),
+        _ => NewTopic::placed(name, -1, -1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metadata::{Broker, Endpoint, Record};
+    use types::{BrokerEpoch, IncarnationId};
+
+    fn image(fenced: &[i32]) -> Image {
+        let records = (1..=3).map(|id| {
+            let port = 9090 + id as u16;
+            let endpoint = |name: &str, port| Endpoint {
+                name: name.to_owned(),
+                host: format!("host{id}"),
+                port,
+                security_protocol: 0,
+            };
+            let mut endpoints = vec![endpoint("PLAINTEXT", port)];
+            if id != 3 {
+                endpoints.push(endpoint("OUTSIDE", port + 100));
+            }
+            Record::Broker(Broker {
+                id: NodeId(id),
+                epoch: BrokerEpoch(i64::from(id)),
+                incarnation_id: IncarnationId::ZERO,
+                endpoints,
+                rack: None,
+                fenced: fenced.contains(&id),
+                in_controlled_shutdown: false,
+                log_dirs: Vec::new(),
+                features: Vec::new(),
+                previous_epoch: BrokerEpoch::NONE,
+                registered_version: MetadataVersion(1),
+            })
+        });
+        Image::from_records(MetadataVersion(1), &records.collect::<Vec<_>>())
+    }
+
+    fn partition(leader: i32) -> Partition {
+        let replicas = vec![NodeId(1), NodeId(2), NodeId(3)];
+        let mut partition = Partition::new(replicas.clone(), replicas);
+        partition.leader = NodeId(leader);
+        partition
+    }
+
+    #[test]
+    fn a_client_is_told_the_addresses_of_its_own_listener() {
+        let image = image(&[]);
+        let ports = |listener| {
+            let brokers = brokers_on(&image, listener);
+            brokers.iter().map(|broker| (broker.id.0, broker.port)).collect::<Vec<_>>()
+        };
+        assert_eq!(ports("PLAINTEXT"), [(1, 9091), (2, 9092), (3, 9093)]);
+        assert_eq!(ports("OUTSIDE"), [(1, 9191), (2, 9192)]);
+    }
+
+    #[test]
+    fn a_fenced_broker_is_not_told_of_and_its_replicas_are_offline() {
+        let image = image(&[2]);
+        assert_eq!(brokers_on(&image, "PLAINTEXT").len(), 2);
+        let view = PartitionView::new(&image, &partition(1), "PLAINTEXT");
+        assert_eq!((view.error, view.leader, view.offline), (None, NodeId(1), vec![2]));
+    }
+
+    #[test]
+    fn a_partition_without_a_reachable_leader_carries_its_error() {
+        let image = image(&[]);
+        let view = PartitionView::new(&image, &partition(-1), "PLAINTEXT");
+        assert_eq!(view.error, Some(ErrorCode::LeaderNotAvailable));
+        let view = PartitionView::new(&image, &partition(3), "OUTSIDE");
+        assert_eq!(view.error, Some(ErrorCode::ListenerNotFound));
+        assert_eq!(view.leader, NodeId::NONE);
+    }
+}
