@@ -1,7 +1,9 @@
 //! What a controller is told at its start. Times are durations; sizes are bounds with units in
 //! their names. Everything here is fixed for the life of the controller.
 
+use metadata::{ConfigRules, PlainConfigRules};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use types::NodeId;
 
@@ -37,6 +39,8 @@ pub struct RaftOptions {
     pub keep_entries: u64,
     /// A log segment file is closed at this size; purging deletes whole files.
     pub log_segment_bytes: u64,
+    /// The disk is a simulated one: no threads of our own, and no sled, which opens real files.
+    pub simulated: bool,
 }
 
 impl Default for RaftOptions {
@@ -48,6 +52,7 @@ impl Default for RaftOptions {
             snapshot_entries: 10_000,
             keep_entries: 2_000,
             log_segment_bytes: 16 << 20,
+            simulated: false,
         }
     }
 }
@@ -77,16 +82,18 @@ pub struct TopicDefaults {
     pub partitions: i32,
     /// `default.replication.factor`.
     pub replication_factor: i16,
+    /// `unclean.leader.election.enable`.
+    pub unclean_leader_election: bool,
 }
 
 impl Default for TopicDefaults {
     fn default() -> TopicDefaults {
-        TopicDefaults { partitions: 1, replication_factor: 1 }
+        TopicDefaults { partitions: 1, replication_factor: 1, unclean_leader_election: false }
     }
 }
 
 /// Everything [`crate::Controller::start`] needs.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone)]
 pub struct ControllerOptions {
     pub node_id: NodeId,
     /// Where this controller keeps its files; made if absent, locked while running.
@@ -101,6 +108,8 @@ pub struct ControllerOptions {
     pub raft: RaftOptions,
     pub liveness: LivenessOptions,
     pub topics: TopicDefaults,
+    /// What keys there are and which values they take.
+    pub config_rules: Arc<dyn ConfigRules + Send + Sync>,
     /// Most commands that wait for the batch in flight; more are refused with a retriable error.
     pub commands_queued_max: usize,
     /// Batches kept in memory for followers of the metadata.
@@ -124,6 +133,7 @@ impl ControllerOptions {
             raft: RaftOptions::default(),
             liveness: LivenessOptions::default(),
             topics: TopicDefaults::default(),
+            config_rules: Arc::new(PlainConfigRules),
             commands_queued_max: 4096,
             batches_kept_max: 10_000,
         }

@@ -53,10 +53,8 @@ impl Identity {
 
     /// Writes the identity so that a crash leaves the old or the new one.
     pub fn save(&self, env: &Env, directory: &Path) -> io::Result<()> {
-        let mut text = format!(
-            "version=1\nnode.id={}\ndirectory.id={}\n",
-            self.node_id, self.directory_id
-        );
+        let mut text =
+            format!("version=1\nnode.id={}\ndirectory.id={}\n", self.node_id, self.directory_id);
         if let Some(cluster_id) = &self.cluster_id {
             text.push_str(&format!("cluster.id={cluster_id}\n"));
         }

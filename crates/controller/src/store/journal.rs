@@ -172,6 +172,8 @@ pub struct JournalOptions {
     /// Write and sync on a thread of its own, so that a slow disk does not hold up the caller;
     /// otherwise inline, which the simulator needs.
     pub own_thread: bool,
+    /// Held as long as anything may still be written.
+    pub _lock: Option<Box<dyn Send + Sync>>,
 }
 
 impl Journal {
@@ -186,13 +188,8 @@ impl Journal {
             cached_bytes: 0,
         };
         let index = Arc::new(Mutex::new(index));
-        let writer = Writer::start(
-            disk,
-            options,
-            index.clone(),
-            recovered.next_sequence,
-            recovered.tail,
-        )?;
+        let writer =
+            Writer::start(disk, options, index.clone(), recovered.next_sequence, recovered.tail)?;
         Ok(Journal { index, writer: Arc::new(writer) })
     }
 

@@ -4,6 +4,7 @@
 //! Promises: what is reported as stored survives a power cut; a torn tail is cut at the start; a
 //! damage of what had been synced is refused, never repaired silently.
 
+pub mod applied;
 pub mod frame;
 pub mod identity;
 pub mod journal;

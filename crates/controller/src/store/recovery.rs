@@ -211,7 +211,8 @@ pub fn create_segment(
     number: u64,
     reserve: u64,
 ) -> io::Result<Segment> {
-    let file: Arc<dyn env::File> = disk.open(&directory.join(segment_name(number)), Open::Create)?;
+    let file: Arc<dyn env::File> =
+        disk.open(&directory.join(segment_name(number)), Open::Create)?;
     file.set_len(0)?;
     file.allocate(reserve)?;
     file.write_all_at(MAGIC, 0)?;

@@ -87,9 +87,9 @@ impl Writer {
                     Some(sender) => sender.send(operation).err().map(|error| error.0),
                     None => Some(operation),
                 };
-                drop(refused.map(|operation| {
+                if let Some(operation) = refused {
                     operation.complete(Err(io::Error::other("the raft journal is closed")));
-                }));
+                }
             }
         }
     }

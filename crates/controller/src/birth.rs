@@ -1,0 +1,283 @@
+//! Birth of a cluster and joining one, without a format step.
+//!
+//! Rules (each keeps two clusters from being born, or a wiped disk from voting twice):
+//! - A node that is not empty never forms a cluster: it has one, or takes part in a birth.
+//! - A cluster is formed only by the configured voter with the lowest node id, and only when every
+//!   configured voter has answered that it is empty and is configured with the same voters. The
+//!   members are the directory ids that they answered with.
+//! - Once formed on the proposer's disk, the cluster lives there; a proposer that crashes goes on
+//!   with its log. One that was wiped asks again, and finds empty nodes or the cluster.
+//! - An empty node that finds a node that is not empty joins: the active controller makes it a
+//!   learner, and then a voter in the place of its old self.
+//! - A node that its cluster has replaced or never heard of joins again under its own id.
+
+use crate::channel;
+use crate::cluster_name::ClusterName;
+use crate::options::QuorumSource;
+use crate::raft::{Address, MemberId, MetaRaft};
+use env::Env;
+use futures::future::join_all;
+use rpc::controller as pb;
+use rpc::controller::controller_client::ControllerClient;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tonic::transport::Channel;
+use types::{NodeId, Uuid};
+
+/// Time for another node to introduce itself.
+const INTRODUCE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for being made a voter; the active controller waits until this node has caught up.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(35);
+/// Pause between rounds while the cluster is not there.
+const ROUND_PAUSE: Duration = Duration::from_millis(100);
+/// A member that hears of no leader for this long asks whether it still is a member.
+const LOST_AFTER: Duration = Duration::from_secs(3);
+
+/// What a node answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Answer {
+    member: MemberId,
+    cluster_id: String,
+    is_empty: bool,
+    voters: BTreeSet<NodeId>,
+    leader_address: String,
+}
+
+/// Brings this node into a cluster and keeps it there.
+pub struct Birth {
+    env: Env,
+    raft: MetaRaft,
+    cluster: ClusterName,
+    advertised_address: String,
+    /// Node ids of the configured voters, this node among them; empty where it joins by address.
+    voters: BTreeMap<NodeId, String>,
+    peers: Vec<(String, Option<ControllerClient<Channel>>)>,
+    failure: tokio::sync::watch::Sender<Option<String>>,
+    told: Option<String>,
+}
+
+/// The configured voters with their addresses; this node alone where nothing else is named.
+pub fn configured_voters(
+    source: &QuorumSource,
+    node_id: NodeId,
+    address: &str,
+) -> BTreeMap<NodeId, String> {
+    match source {
+        QuorumSource::Voters(voters) => {
+            voters.iter().map(|voter| (voter.node_id, voter.address.clone())).collect()
+        }
+        QuorumSource::Bootstrap(servers) if servers.is_empty() => {
+            BTreeMap::from([(node_id, address.to_owned())])
+        }
+        QuorumSource::Bootstrap(_) => BTreeMap::new(),
+    }
+}
+
+impl Birth {
+    pub fn new(
+        env: Env,
+        raft: MetaRaft,
+        cluster: ClusterName,
+        source: &QuorumSource,
+        advertised_address: String,
+        failure: tokio::sync::watch::Sender<Option<String>>,
+    ) -> Birth {
+        let own = raft.id().node_id();
+        let voters = configured_voters(source, own, &advertised_address);
+        let addresses: Vec<String> = match source {
+            QuorumSource::Voters(_) => {
+                voters.iter().filter(|(id, _)| **id != own).map(|(_, a)| a.clone()).collect()
+            }
+            QuorumSource::Bootstrap(servers) => {
+                servers.iter().filter(|server| **server != advertised_address).cloned().collect()
+            }
+        };
+        let connect = |address: String| {
+            let client = channel::connect(&env, &address).map(ControllerClient::new);
+            if let Err(error) = &client {
+                tracing::error!(error, "a controller's address cannot be used");
+            }
+            (address, client.ok())
+        };
+        let peers = addresses.into_iter().map(connect).collect();
+        Birth { env, raft, cluster, advertised_address, voters, peers, failure, told: None }
+    }
+
+    /// Runs until the node's tasks end.
+    pub async fn run(mut self) {
+        loop {
+            if self.is_member() {
+                self.wait_until_lost().await;
+            }
+            self.round().await;
+            tokio::time::sleep(ROUND_PAUSE).await;
+        }
+    }
+
+    /// A voter in a cluster as far as this node knows.
+    fn is_member(&self) -> bool {
+        !self.raft.is_empty() && self.raft.report().has_voter(self.raft.id())
+    }
+
+    /// Returns when this node is not a member any more, or hears of no leader for long.
+    async fn wait_until_lost(&mut self) {
+        let mut reports = self.raft.watch();
+        let own = self.raft.id();
+        loop {
+            let well = reports.borrow_and_update().leader.is_some();
+            if !self.is_member() {
+                return;
+            }
+            self.told = None;
+            let changed = reports.changed();
+            if well {
+                if changed.await.is_err() {
+                    return std::future::pending().await;
+                }
+                continue;
+            }
+            let mut waiting = self.raft.watch();
+            let found =
+                waiting.wait_for(|report| report.leader.is_some() || !report.has_voter(own));
+            if tokio::time::timeout(LOST_AFTER, found).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Says why nothing happens, once for each reason.
+    fn tell(&mut self, reason: String) {
+        if self.told.as_ref() != Some(&reason) {
+            tracing::info!(node = %self.raft.id().node_id(), "{reason}");
+            self.told = Some(reason);
+        }
+    }
+
+    async fn round(&mut self) {
+        let answers = self.introduce().await;
+        let known = answers.iter().flatten().find(|answer| !answer.is_empty);
+        if let Some(known) = known.cloned() {
+            if let Err(error) = self.cluster.check(&known.cluster_id) {
+                self.tell(format!("cannot join: {error}"));
+                self.failure.send_replace(Some(error.to_string()));
+                return;
+            }
+            if !known.leader_address.is_empty() {
+                self.join(known.leader_address).await;
+            } else {
+                self.tell("waiting for an active controller".to_owned());
+            }
+        } else if self.raft.is_empty() && !self.cluster.is_known() {
+            self.form(answers).await;
+        } else {
+            self.tell("waiting for the other controllers".to_owned());
+        }
+    }
+
+    async fn introduce(&self) -> Vec<Option<Answer>> {
+        let own = self.raft.id();
+        let ask = |client: &Option<ControllerClient<Channel>>| {
+            let client = client.clone();
+            async move {
+                let request = pb::IntroduceRequest {
+                    node_id: own.node_id().0,
+                    directory_id: own.directory_id().0.to_vec().into(),
+                };
+                let mut client = client?;
+                let call = client.introduce(request);
+                let response = tokio::time::timeout(INTRODUCE_TIMEOUT, call).await.ok()?.ok()?;
+                answer(response.into_inner())
+            }
+        };
+        join_all(self.peers.iter().map(|(_, client)| ask(client))).await
+    }
+
+    /// Forms a cluster if the rules allow this node to.
+    async fn form(&mut self, answers: Vec<Option<Answer>>) {
+        let own = self.raft.id();
+        if self.voters.keys().next() != Some(&own.node_id()) {
+            self.tell("waiting for a cluster to be formed".to_owned());
+            return;
+        }
+        let ids: BTreeSet<NodeId> = self.voters.keys().copied().collect();
+        let mut members = BTreeMap::from([(own, Address(self.advertised_address.clone()))]);
+        for ((address, _), answer) in self.peers.iter().zip(&answers) {
+            let Some(answer) = answer else {
+                let reason = format!("waiting for the controller at {address} to form a cluster");
+                return self.tell(reason);
+            };
+            if answer.voters != ids {
+                let reason = format!(
+                    "controller {} at {address} is configured with voters {:?}, this one with {ids:?}",
+                    answer.member.node_id(),
+                    answer.voters
+                );
+                return self.tell(reason);
+            }
+            members.insert(answer.member, Address(address.clone()));
+        }
+        let found: BTreeSet<NodeId> = members.keys().map(MemberId::node_id).collect();
+        if found != ids || members.len() != ids.len() {
+            return self.tell(format!("voters {ids:?} are configured, {found:?} answer"));
+        }
+        tracing::info!(?ids, "all voters are empty: forming a cluster");
+        if let Err(error) = self.raft.initialize(members).await {
+            self.tell(format!("the cluster is not formed: {error}"));
+        }
+    }
+
+    /// Asks the active controller to make this node a voter.
+    async fn join(&mut self, leader: String) {
+        if leader == self.advertised_address {
+            return;
+        }
+        self.tell(format!("joining the cluster at {leader}"));
+        let own = self.raft.id();
+        let request = pb::JoinRequest {
+            node_id: own.node_id().0,
+            directory_id: own.directory_id().0.to_vec().into(),
+            address: self.advertised_address.clone(),
+            cluster_id: self.cluster.get(),
+        };
+        let Ok(channel) = channel::connect(&self.env, &leader) else { return };
+        let mut client = ControllerClient::new(channel);
+        let call = client.join(request);
+        let outcome = match tokio::time::timeout(JOIN_TIMEOUT, call).await {
+            Ok(Ok(response)) => response.into_inner().outcome,
+            Ok(Err(status)) => return self.tell(format!("not joined: {}", status.message())),
+            Err(_) => return self.tell("not joined: no answer in time".to_owned()),
+        };
+        match outcome {
+            Some(pb::join_response::Outcome::ClusterId(id)) => self.joined(&id).await,
+            Some(pb::join_response::Outcome::Refused(reason)) => {
+                self.tell(format!("not joined: {reason}"));
+            }
+            Some(pb::join_response::Outcome::NotActive(_)) | None => {}
+        }
+    }
+
+    /// The cluster has taken this node in: wait until its log says so too.
+    async fn joined(&mut self, cluster_id: &str) {
+        if let Err(error) = self.cluster.check(cluster_id) {
+            self.failure.send_replace(Some(error.to_string()));
+            return;
+        }
+        let own = self.raft.id();
+        let mut reports = self.raft.watch();
+        let member = reports.wait_for(|report| report.has_voter(own));
+        if matches!(tokio::time::timeout(LOST_AFTER, member).await, Ok(Ok(_))) {
+            tracing::info!(cluster_id, "joined the quorum");
+        }
+    }
+}
+
+fn answer(response: pb::IntroduceResponse) -> Option<Answer> {
+    let directory = response.directory_id[..].try_into().ok()?;
+    Some(Answer {
+        member: MemberId::new(NodeId(response.node_id), Uuid(directory)),
+        cluster_id: response.cluster_id,
+        is_empty: response.is_empty,
+        voters: response.voters.into_iter().map(NodeId).collect(),
+        leader_address: response.leader_address,
+    })
+}

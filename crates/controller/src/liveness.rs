@@ -1,0 +1,117 @@
+//! Which brokers live. Soft state, from the heartbeat streams alone; never logged.
+//!
+//! Promises: a broker is fenced only after a whole session timeout of silence that this controller
+//! itself has listened to: a newly active one, and one that was itself stopped for a while, first
+//! gives everyone a session's time. A broker is unfenced only once it has applied its own
+//! registration. What a dead incarnation said counts for nothing.
+
+use metadata::{Broker, Command, Image};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+use types::{BrokerEpoch, MetadataVersion, Monotonic, NodeId};
+
+/// What a broker said last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    pub broker_id: NodeId,
+    pub broker_epoch: BrokerEpoch,
+    pub applied_version: MetadataVersion,
+    pub want_unfence: bool,
+    pub want_shutdown: bool,
+}
+
+struct Session {
+    heard_at: Monotonic,
+    last: Heartbeat,
+}
+
+#[derive(Default)]
+struct State {
+    sessions: BTreeMap<NodeId, Session>,
+    /// Silence is counted from here at the earliest.
+    listening_since: Monotonic,
+    checked_at: Monotonic,
+}
+
+/// The sessions of all brokers.
+pub struct Liveness {
+    session_timeout: Duration,
+    state: Mutex<State>,
+}
+
+/// Most sessions kept: more ids than a cluster has brokers.
+const SESSIONS_MAX: usize = 10_000;
+
+impl Liveness {
+    pub fn new(session_timeout: Duration) -> Liveness {
+        Liveness { session_timeout, state: Mutex::new(State::default()) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("liveness lock")
+    }
+
+    /// A heartbeat came.
+    pub fn heard(&self, now: Monotonic, last: Heartbeat) {
+        let mut state = self.lock();
+        if state.sessions.len() >= SESSIONS_MAX && !state.sessions.contains_key(&last.broker_id) {
+            return;
+        }
+        // Two streams of one broker may cross; an older incarnation never replaces a newer one.
+        let known = state.sessions.get(&last.broker_id).map(|session| session.last.broker_epoch);
+        if known.is_none_or(|known| known <= last.broker_epoch) {
+            state.sessions.insert(last.broker_id, Session { heard_at: now, last });
+        }
+    }
+
+    /// This node became the active controller.
+    pub fn activate(&self, now: Monotonic) {
+        let mut state = self.lock();
+        state.listening_since = now;
+        state.checked_at = now;
+    }
+
+    /// Whether the registered incarnation of a broker was heard within the session timeout.
+    pub fn is_alive(&self, image: &Image, broker: NodeId, now: Monotonic) -> bool {
+        let Some(broker) = image.broker(broker) else { return false };
+        let state = self.lock();
+        self.session(&state, broker)
+            .is_some_and(|session| now.since(session.heard_at) < self.session_timeout)
+    }
+
+    fn session<'a>(&self, state: &'a State, broker: &Broker) -> Option<&'a Session> {
+        let session = state.sessions.get(&broker.id)?;
+        (session.last.broker_epoch == broker.epoch).then_some(session)
+    }
+
+    /// What the active controller must command now.
+    pub fn due(&self, image: &Image, now: Monotonic) -> Vec<Command> {
+        let mut state = self.lock();
+        if now.since(state.checked_at) > self.session_timeout / 2 {
+            // This process was stopped or starved: heartbeats may be waiting to be read.
+            state.listening_since = now;
+        }
+        state.checked_at = now;
+        let commands = image.brokers().filter_map(|broker| self.due_for(&state, broker, now));
+        commands.collect()
+    }
+
+    fn due_for(&self, state: &State, broker: &Broker, now: Monotonic) -> Option<Command> {
+        let (broker_id, broker_epoch) = (broker.id, broker.epoch);
+        let session = self.session(state, broker);
+        let heard_at = session.map_or(Monotonic::ZERO, |session| session.heard_at);
+        let silent = now.since(heard_at.max(state.listening_since)) >= self.session_timeout;
+        if silent {
+            return (!broker.fenced).then_some(Command::FenceBroker { broker_id, broker_epoch });
+        }
+        let last = session?.last;
+        if last.want_shutdown {
+            let due = !broker.fenced && !broker.in_controlled_shutdown;
+            return due.then_some(Command::BeginControlledShutdown { broker_id, broker_epoch });
+        }
+        let caught_up = last.applied_version >= broker.registered_version;
+        let due = broker.fenced && last.want_unfence && caught_up;
+        due.then_some(Command::UnfenceBroker { broker_id, broker_epoch })
+    }
+}

@@ -1,0 +1,244 @@
+//! Raft: the one place that knows openraft, so that its next version touches this module alone.
+//!
+//! Promises: [`MetaRaft`] says in its own words who leads and who is a member; `propose` answers
+//! only when the entry is applied here; a proposal that was refused for sure and one whose fate
+//! is not known are told apart.
+
+mod codec;
+mod log_store;
+mod network;
+mod report;
+mod service;
+mod state_machine;
+#[cfg(test)]
+mod suite_test;
+mod types;
+
+pub use network::MESSAGE_BYTES_MAX;
+pub use report::{Member, Report};
+pub use service::RaftService;
+pub use types::{Address, Applied, MemberId, Proposal};
+
+use crate::cluster_name::ClusterName;
+use crate::options::RaftOptions;
+use crate::store::applied::AppliedStore;
+use crate::store::journal::Journal;
+use crate::store::snapshot_files::SnapshotFiles;
+use crate::view::View;
+use ::types::NodeId;
+use env::{Env, Tasks};
+use log_store::LogStore;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{ChangeMembers, Config, ReadPolicy, SnapshotPolicy};
+use state_machine::StateMachine;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use types::TypeConfig;
+
+type Raft = openraft::Raft<TypeConfig, StateMachine>;
+
+/// Time for a proposal to be committed and applied: longer than an election, so that only a lost
+/// quorum runs into it.
+const PROPOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a quorum to confirm the leader.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for a change of the members; a new one may first need a snapshot.
+const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a proposal was not applied.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// Another member leads, or none; nothing was written.
+    #[error("not the leader")]
+    NotLeader,
+    /// It may or may not take effect later.
+    #[error("fate unknown: {0}")]
+    Unknown(String),
+}
+
+/// What [`MetaRaft::open`] needs.
+pub struct Setup {
+    pub env: Env,
+    pub id: MemberId,
+    pub cluster: ClusterName,
+    pub options: RaftOptions,
+    /// Addresses from the configuration: they win over those in the membership, which may be old.
+    pub addresses: BTreeMap<NodeId, String>,
+    pub journal: Journal,
+    pub snapshots: SnapshotFiles,
+    pub store: Option<AppliedStore>,
+    pub batches_kept_max: usize,
+}
+
+/// A member of the quorum. Cheap to clone.
+#[derive(Clone)]
+pub struct MetaRaft {
+    raft: Raft,
+    id: MemberId,
+    log: LogStore,
+    addresses: Arc<BTreeMap<NodeId, String>>,
+    report: watch::Receiver<Report>,
+}
+
+fn config(options: &RaftOptions) -> Config {
+    let ms = |duration: Duration| duration.as_millis() as u64;
+    let election_max = ms(options.election_timeout_max);
+    Config {
+        cluster_name: "ottla".to_owned(),
+        heartbeat_interval: ms(options.heartbeat_interval),
+        election_timeout_min: ms(options.election_timeout_min),
+        election_timeout_max: election_max,
+        install_snapshot_timeout: 60_000,
+        max_payload_entries: 256,
+        replication_lag_threshold: options.snapshot_entries.saturating_mul(2),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_entries),
+        max_in_snapshot_log_to_keep: options.keep_entries,
+        purge_batch_size: options.keep_entries.clamp(1, 256),
+        api_channel_size: Some(1024),
+        notification_channel_size: Some(1024),
+        enable_pre_vote: Some(true),
+        // Without it, heartbeats of a leader that has lost its quorum to one member that it still
+        // reaches keep a connected majority from electing another.
+        quorum_loss_probe_interval: Some(election_max * 2),
+        ..Config::default()
+    }
+}
+
+impl MetaRaft {
+    /// Recovers the member from its files and starts it. Its metadata as applied comes back too.
+    pub async fn open(setup: Setup, tasks: &Tasks) -> Result<(MetaRaft, View), String> {
+        let config = config(&setup.options).validate().map_err(|error| error.to_string())?;
+        let log = LogStore::new(setup.journal);
+        let machine = StateMachine::open(setup.snapshots, setup.store, setup.batches_kept_max)
+            .map_err(|error| format!("snapshot: {error}"))?;
+        let view = machine.view();
+        let addresses = Arc::new(setup.addresses);
+        let network = network::Network::new(setup.env, setup.id, setup.cluster, addresses.clone());
+        let raft = Raft::new(setup.id, Arc::new(config), network, log.clone(), machine)
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut metrics = raft.metrics();
+        let first = Report::of(&metrics.borrow_watched(), &addresses);
+        let (sender, report) = watch::channel(first);
+        let known = addresses.clone();
+        tasks.spawn(async move {
+            while metrics.changed().await.is_ok() {
+                let next = Report::of(&metrics.borrow_watched(), &known);
+                sender.send_replace(next);
+            }
+        });
+        Ok((MetaRaft { raft, id: setup.id, log, addresses, report }, view))
+    }
+
+    pub fn id(&self) -> MemberId {
+        self.id
+    }
+
+    /// The gRPC service for the other members.
+    pub fn service(&self, cluster: ClusterName) -> RaftService {
+        RaftService::new(self.raft.clone(), self.id, cluster)
+    }
+
+    /// Who leads, who is a member, how far everyone is.
+    pub fn report(&self) -> Report {
+        self.report.borrow().clone()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<Report> {
+        self.report.clone()
+    }
+
+    /// Whether nothing was ever logged here.
+    pub fn is_empty(&self) -> bool {
+        self.log.is_empty()
+    }
+
+    /// Forms a cluster of these members. Only an empty member can; again with the same members is
+    /// refused without harm.
+    pub async fn initialize(&self, members: BTreeMap<MemberId, Address>) -> Result<(), String> {
+        self.raft.initialize(members).await.map_err(|error| error.to_string())
+    }
+
+    /// Replicates a proposal and waits until it is applied here.
+    pub async fn propose(&self, proposal: Proposal) -> Result<Applied, ProposeError> {
+        let write = self.raft.client_write(proposal);
+        match tokio::time::timeout(PROPOSE_TIMEOUT, write).await {
+            Ok(Ok(response)) => Ok(response.data),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
+                Err(ProposeError::NotLeader)
+            }
+            Ok(Err(error)) => Err(ProposeError::Unknown(error.to_string())),
+            Err(_) => Err(ProposeError::Unknown("no quorum has answered in time".to_owned())),
+        }
+    }
+
+    /// Succeeds if this member leads, a quorum says so after this call began, and everything
+    /// committed before is applied here.
+    pub async fn confirm(&self) -> Result<(), ProposeError> {
+        let read = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(CONFIRM_TIMEOUT, read).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ProposeError::NotLeader),
+        }
+    }
+
+    /// Makes `member` a voter in the place of every other member of the same node: first a learner
+    /// that catches up, then a change of the voters. Safe to repeat.
+    pub async fn admit(&self, member: MemberId, address: &str) -> Result<(), String> {
+        let change = async {
+            let report = self.report();
+            if !report.members.iter().any(|one| one.id == member) {
+                let node = Address(address.to_owned());
+                let added = self.raft.add_learner(member, node, true).await;
+                added.map_err(|error| error.to_string())?;
+            }
+            let report = self.report();
+            let mut voters: BTreeSet<MemberId> = report
+                .members
+                .iter()
+                .filter(|one| one.is_voter && one.id.node_id() != member.node_id())
+                .map(|one| one.id)
+                .collect();
+            voters.insert(member);
+            if voters == report.voters() && !report.is_joint {
+                return Ok(());
+            }
+            let change = ChangeMembers::ReplaceAllVoters(voters);
+            let changed = self.raft.change_membership(change, false).await;
+            changed.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let late = |_| Err("the quorum has not answered in time".to_owned());
+        tokio::time::timeout(MEMBERSHIP_TIMEOUT, change).await.unwrap_or_else(late)
+    }
+
+    /// If this member leads, asks the voter whose log is longest to take over.
+    pub async fn hand_over(&self) {
+        let report = self.report();
+        let others = report.members.iter().filter(|one| one.is_voter && one.id != self.id);
+        let next = others.max_by_key(|one| (one.matched_index, one.id)).map(|one| one.id);
+        if let (true, Some(next)) = (report.is_leader, next)
+            && let Err(error) = self.raft.trigger().transfer_leader(next).await
+        {
+            tracing::debug!(%error, "leadership is not handed over");
+        }
+    }
+
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "raft ended badly");
+        }
+    }
+
+    /// Where a member is reached.
+    pub fn address(&self, node: NodeId) -> String {
+        if let Some(address) = self.addresses.get(&node) {
+            return address.clone();
+        }
+        let report = self.report.borrow();
+        let member = report.members.iter().find(|member| member.id.node_id() == node);
+        member.map(|member| member.address.clone()).unwrap_or_default()
+    }
+}

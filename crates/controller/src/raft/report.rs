@@ -1,0 +1,80 @@
+//! What Raft knows of itself and the others, in this crate's words.
+
+use super::types::{MemberId, TypeConfig};
+use openraft::RaftMetrics;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use types::NodeId;
+
+/// One member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    pub id: MemberId,
+    /// `host:port` of its controller listener.
+    pub address: String,
+    pub is_voter: bool,
+    /// Known to the leader alone: the last entry known to be on that member.
+    pub matched_index: Option<u64>,
+    /// Known to the leader alone: how long ago, when the report was made, it last answered.
+    pub silent_for: Option<Duration>,
+}
+
+/// The state of Raft on this member.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    pub leader: Option<MemberId>,
+    pub is_leader: bool,
+    pub term: u64,
+    pub last_log_index: Option<u64>,
+    pub committed_index: Option<u64>,
+    pub applied_index: Option<u64>,
+    pub members: Vec<Member>,
+    /// The voters are being changed.
+    pub is_joint: bool,
+    /// Raft has stopped, and why.
+    pub failure: Option<String>,
+}
+
+impl Report {
+    pub(super) fn of(
+        metrics: &RaftMetrics<TypeConfig>,
+        addresses: &BTreeMap<NodeId, String>,
+    ) -> Report {
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<MemberId> = membership.voter_ids().collect();
+        let matched = |id: &MemberId| {
+            let known = metrics.replication.as_ref()?.get(id)?.as_ref();
+            known.map(|log_id| log_id.index)
+        };
+        let silent = |id: &MemberId| {
+            let at = metrics.heartbeat.as_ref()?.get(id)?.as_ref();
+            at.map(|at| openraft::Instant::elapsed(&**at))
+        };
+        let members = membership.nodes().map(|(id, address)| Member {
+            id: *id,
+            address: addresses.get(&id.node_id()).unwrap_or(&address.0).clone(),
+            is_voter: voters.contains(id),
+            matched_index: matched(id),
+            silent_for: silent(id),
+        });
+        Report {
+            leader: metrics.current_leader,
+            is_leader: metrics.current_leader == Some(metrics.id),
+            term: metrics.current_term,
+            last_log_index: metrics.last_log_index,
+            committed_index: metrics.local_committed.map(|id| id.index),
+            applied_index: metrics.last_applied.map(|id| id.index),
+            members: members.collect(),
+            is_joint: membership.get_joint_config().len() > 1,
+            failure: metrics.running_state.as_ref().err().map(|error| error.to_string()),
+        }
+    }
+
+    pub fn voters(&self) -> BTreeSet<MemberId> {
+        self.members.iter().filter(|member| member.is_voter).map(|member| member.id).collect()
+    }
+
+    pub fn has_voter(&self, id: MemberId) -> bool {
+        self.members.iter().any(|member| member.is_voter && member.id == id)
+    }
+}
