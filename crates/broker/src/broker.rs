@@ -27,7 +27,7 @@ const FLUSH_RESERVE: Duration = Duration::from_millis(1500);
 /// What a broker needs besides the world.
 pub struct BrokerOptions {
     pub config: Arc<NodeConfig>,
-    pub metrics: telemetry::Metrics,
+    pub metrics: Arc<telemetry::Metrics>,
     /// The control plane's own runtime: heartbeats and the metadata stream run there, so that bulk
     /// work does not silence them.
     pub control: tokio::runtime::Handle,
@@ -55,6 +55,7 @@ pub struct Broker {
     listeners: Arc<Listeners>,
     heartbeats: Arc<Heartbeats>,
     phase: watch::Receiver<Phase>,
+    failure: watch::Receiver<Option<String>>,
     /// Tasks on the control runtime.
     control: Tasks,
 }
@@ -87,18 +88,21 @@ impl Broker {
             steps: sender,
         };
         control.spawn(stream.run());
-        core.tasks.spawn(MetadataApplier { core: core.clone(), replicas, steps }.run());
+        let applier = MetadataApplier { core: core.clone(), replicas: replicas.clone(), steps };
+        core.tasks.spawn(applier.run());
         let phase = watch::Sender::new(Phase::CatchingUp);
+        let failure = watch::Sender::new(None);
         let broker = Broker {
             context,
             listeners,
             heartbeats: heartbeats.clone(),
             phase: phase.subscribe(),
+            failure: failure.subscribe(),
             control: control.clone(),
         };
         let tasks = control.clone();
         let registration =
-            Registration { core, heartbeats, endpoints, log_dirs: Vec::new(), phase, tasks };
+            Registration { core, heartbeats, replicas, endpoints, phase, failure, tasks };
         control.spawn(registration.run());
         broker.open_when_registered();
         Ok(broker)
@@ -133,6 +137,18 @@ impl Broker {
         }
     }
 
+    /// Waits until the broker cannot go on, and says why: its log directories belong to another
+    /// cluster, for instance. The program then stops it.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.clone();
+        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            // The broker has been shut down and will never fail.
+            None => std::future::pending().await,
+        }
+    }
+
     /// Moves the leaders away, flushes and stops. Takes at most `ottla.shutdown.timeout.ms`, five
     /// seconds by default, however the cluster is.
     pub async fn controlled_shutdown(&self) {
@@ -148,7 +164,9 @@ impl Broker {
         self.context.core.tasks.shutdown(TASK_GRACE).await;
         let flushed = self.context.replicas.shutdown();
         if tokio::time::timeout(FLUSH_RESERVE, flushed).await.is_err() {
-            tracing::warn!("partitions could not be flushed in time; they recover at the next start");
+            tracing::warn!(
+                "partitions could not be flushed in time; they recover at the next start"
+            );
         }
         self.control.shutdown(TASK_GRACE).await;
     }

@@ -27,7 +27,7 @@ pub struct BrokerCore {
     pub image: ImageCell,
     /// Commands to the active controller.
     pub controller: ControllerClient,
-    pub metrics: telemetry::Metrics,
+    pub metrics: Arc<telemetry::Metrics>,
     /// Tasks of the main runtime.
     pub tasks: Tasks,
 }

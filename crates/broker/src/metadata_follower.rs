@@ -142,10 +142,8 @@ impl MetadataStream {
     ) -> Result<Streaming<MetadataUpdate>, StreamError> {
         let channel = channel::channel(&self.core.env.net, address)?;
         let mut stub = Stub::new(channel).max_decoding_message_size(channel::MESSAGE_BYTES_MAX);
-        let request = FollowMetadataRequest {
-            broker_id: self.core.node_id.0,
-            applied_version: applied.0,
-        };
+        let request =
+            FollowMetadataRequest { broker_id: self.core.node_id.0, applied_version: applied.0 };
         let call = tokio::time::timeout(CONNECT_TIMEOUT, stub.follow_metadata(request));
         let response = call.await.map_err(|_| StreamError::TimedOut(CONNECT_TIMEOUT))?;
         Ok(response.map_err(Box::new)?.into_inner())
@@ -212,7 +210,7 @@ impl MetadataApplier {
             let old = self.core.image.load();
             let new = Arc::new(advance(&old, steps.drain(..)));
             self.core.image.publish(new.clone());
-            self.replicas.apply(&old, &new);
+            self.replicas.apply(&old, &new).await;
             self.core.image.mark_applied(new.version());
             self.core.metrics.metadata_version(new.version());
             count_cluster(&self.core, &new);

@@ -11,12 +11,14 @@
 
 use crate::context::BrokerCore;
 use crate::heartbeat::{Heartbeats, Verdict, Wishes};
+use crate::replica::ReplicaManager;
+use config::{ListenerRole, NodeConfig};
 use env::Tasks;
-use metadata::{Command, Endpoint, RegisterBroker, Reply};
+use metadata::{Broker, Command, Endpoint, RegisterBroker, Reply};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use types::{BrokerEpoch, DirectoryId, ErrorCode, MetadataVersion};
+use types::{BrokerEpoch, ErrorCode, MetadataVersion};
 
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -36,8 +38,10 @@ pub struct Registration {
     pub core: Arc<BrokerCore>,
     pub heartbeats: Arc<Heartbeats>,
     pub endpoints: Vec<Endpoint>,
-    pub log_dirs: Vec<DirectoryId>,
+    pub replicas: Arc<ReplicaManager>,
     pub phase: watch::Sender<Phase>,
+    /// Why the broker cannot go on.
+    pub failure: watch::Sender<Option<String>>,
     /// The control runtime's tasks.
     pub tasks: Tasks,
 }
@@ -46,6 +50,11 @@ impl Registration {
     /// Registers and stays registered.
     pub async fn run(self) {
         let cluster_id = self.learn_cluster().await;
+        if let Err(reason) = self.replicas.join_cluster(&cluster_id).await {
+            tracing::error!(%reason, "this broker cannot join the cluster");
+            self.failure.send_replace(Some(reason));
+            return;
+        }
         let mut version = self.register(&cluster_id).await;
         for address in self.core.controller.addresses() {
             self.tasks.spawn(self.heartbeats.clone().keep(address.clone()));
@@ -103,9 +112,9 @@ impl Registration {
             incarnation_id: self.core.incarnation_id,
             endpoints: self.endpoints.clone(),
             rack: self.core.config.rack.clone(),
-            log_dirs: self.log_dirs.clone(),
+            log_dirs: self.replicas.directory_ids().to_vec(),
             features: Vec::new(),
-            previous_epoch: BrokerEpoch::NONE,
+            previous_epoch: self.replicas.previous_broker_epoch().unwrap_or(BrokerEpoch::NONE),
             session_alive: false,
         });
         loop {
@@ -145,6 +154,16 @@ impl Registration {
             higher
         });
     }
+}
+
+/// Where a broker serves replica streams: its gRPC listener, by the name that this node's own one
+/// has; where it has none, the controller's listener serves all of gRPC.
+pub fn replica_endpoint<'a>(broker: &'a Broker, config: &NodeConfig) -> Option<&'a Endpoint> {
+    let of_role = |role| {
+        let listeners = config.network.listeners.iter().filter(move |own| own.role == role);
+        listeners.filter_map(|own| broker.endpoint(&own.name)).next()
+    };
+    of_role(ListenerRole::Grpc).or_else(|| of_role(ListenerRole::Controller))
 }
 
 /// Asks to leave, and waits until this broker leads nothing that another one could lead. Bounded

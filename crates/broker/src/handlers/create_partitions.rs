@@ -2,9 +2,7 @@
 
 use super::RequestContext;
 use super::submit::{error_of, submit, unexpected};
-use metadata::{
-    Command, CreatePartitions, MorePartitions, PartitionCreation, Refusal, Reply,
-};
+use metadata::{Command, CreatePartitions, MorePartitions, PartitionCreation, Refusal, Reply};
 use types::NodeId;
 use wire::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
@@ -56,11 +54,7 @@ mod tests {
 
     #[test]
     fn no_assignment_and_an_empty_one_are_two_things() {
-        let topic = |assignments| CreatePartitionsTopic {
-            name: "t".into(),
-            count: 3,
-            assignments,
-        };
+        let topic = |assignments| CreatePartitionsTopic { name: "t".into(), count: 3, assignments };
         assert_eq!(more_partitions(&topic(None)).assignments, None);
         assert_eq!(more_partitions(&topic(Some(Vec::new()))).assignments, Some(Vec::new()));
         let one = CreatePartitionsAssignment { broker_ids: vec![3, 1] };

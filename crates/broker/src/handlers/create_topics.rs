@@ -4,9 +4,7 @@ use super::RequestContext;
 use super::config_resources::TopicLayers;
 use super::submit::{submit, unexpected};
 use crate::context::BrokerContext;
-use metadata::{
-    Command, CreateTopics, CreatedTopic, NewTopic, NewTopicAssignment, Refusal, Reply,
-};
+use metadata::{Command, CreateTopics, CreatedTopic, NewTopic, NewTopicAssignment, Refusal, Reply};
 use types::{ErrorCode, NodeId, PartitionIndex};
 use wire::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
@@ -34,9 +32,7 @@ pub async fn handle(ctx: &RequestContext, request: CreateTopicsRequest) -> Creat
                 Err(refusal) => refused(&creation.name, &refusal),
             })
             .collect(),
-        Err(refusal) => {
-            request.topics.iter().map(|topic| refused(&topic.name, &refusal)).collect()
-        }
+        Err(refusal) => request.topics.iter().map(|topic| refused(&topic.name, &refusal)).collect(),
     };
     CreateTopicsResponse { topics, ..Default::default() }
 }

@@ -17,8 +17,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 pub async fn handle(ctx: &RequestContext, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let image = ctx.broker.image.load();
-    let deadline = ctx.broker.env.clock.now()
-        + Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let deadline =
+        ctx.broker.env.clock.now() + Duration::from_millis(request.timeout_ms.max(0) as u64);
     let mut started = Vec::new();
     for topic in request.topics {
         let partitions: Vec<_> = topic

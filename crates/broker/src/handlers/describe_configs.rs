@@ -16,10 +16,8 @@ pub async fn handle(
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let image = ctx.broker.image.load();
-    let show = Show {
-        synonyms: request.include_synonyms,
-        documentation: request.include_documentation,
-    };
+    let show =
+        Show { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let results = request.resources.iter().map(|wanted| {
         let outcome = describe(&ctx.broker, &image, wanted);
         let (error_code, error_message, entries) = match outcome {

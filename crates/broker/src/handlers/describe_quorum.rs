@@ -13,7 +13,10 @@ const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The listener's name that the controllers' addresses are told under.
 const CONTROLLER: &str = "CONTROLLER";
 
-pub async fn handle(ctx: &RequestContext, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+pub async fn handle(
+    ctx: &RequestContext,
+    request: DescribeQuorumRequest,
+) -> DescribeQuorumResponse {
     let known = |name: &str, partition: i32| name == METADATA_TOPIC && partition == 0;
     let all_known = request.topics.iter().all(|topic| {
         let partitions = topic.partitions.iter();
@@ -42,10 +45,8 @@ fn answer(quorum: &Quorum) -> DescribeQuorumResponse {
         observers: quorum.observers.iter().map(state).collect(),
         ..Default::default()
     };
-    let topic = ResponseTopicData {
-        topic_name: METADATA_TOPIC.into(),
-        partitions: vec![partition],
-    };
+    let topic =
+        ResponseTopicData { topic_name: METADATA_TOPIC.into(), partitions: vec![partition] };
     DescribeQuorumResponse {
         topics: vec![topic],
         nodes: quorum.voters.iter().map(node).collect(),

@@ -165,13 +165,8 @@ mod tests {
                 cursor,
                 ..Default::default()
             };
-            let mut page = Page {
-                image: &image,
-                listener: "PLAINTEXT",
-                room,
-                topics: Vec::new(),
-                next: None,
-            };
+            let mut page =
+                Page { image: &image, listener: "PLAINTEXT", room, topics: Vec::new(), next: None };
             page.fill(&request);
             let topics = page.topics.iter().map(|topic| {
                 let partitions = topic.partitions.iter().map(|p| p.partition_index.to_string());

@@ -15,11 +15,9 @@ pub async fn handle(
         return refused(transactional_refusal(request.transactional_id.as_deref()));
     }
     match ctx.broker.producer_ids.next(&ctx.broker.core).await {
-        Ok(id) => InitProducerIdResponse {
-            producer_id: id.0,
-            producer_epoch: 0,
-            ..Default::default()
-        },
+        Ok(id) => {
+            InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() }
+        }
         Err(error) => refused(error),
     }
 }

@@ -31,7 +31,10 @@ impl LeaderHints {
         }
     }
 
-    fn endpoints(&self, leaders: impl Iterator<Item = i32>) -> Vec<(i32, StrBytes, i32, Option<StrBytes>)> {
+    fn endpoints(
+        &self,
+        leaders: impl Iterator<Item = i32>,
+    ) -> Vec<(i32, StrBytes, i32, Option<StrBytes>)> {
         let leaders: BTreeSet<i32> = leaders.collect();
         leaders
             .into_iter()
@@ -48,12 +51,8 @@ impl LeaderHints {
         &self,
         leaders: impl Iterator<Item = i32>,
     ) -> Vec<wire::produce::NodeEndpoint> {
-        let endpoint = |(node_id, host, port, rack)| wire::produce::NodeEndpoint {
-            node_id,
-            host,
-            port,
-            rack,
-        };
+        let endpoint =
+            |(node_id, host, port, rack)| wire::produce::NodeEndpoint { node_id, host, port, rack };
         self.endpoints(leaders).into_iter().map(endpoint).collect()
     }
 
@@ -61,12 +60,8 @@ impl LeaderHints {
         &self,
         leaders: impl Iterator<Item = i32>,
     ) -> Vec<wire::fetch::NodeEndpoint> {
-        let endpoint = |(node_id, host, port, rack)| wire::fetch::NodeEndpoint {
-            node_id,
-            host,
-            port,
-            rack,
-        };
+        let endpoint =
+            |(node_id, host, port, rack)| wire::fetch::NodeEndpoint { node_id, host, port, rack };
         self.endpoints(leaders).into_iter().map(endpoint).collect()
     }
 }

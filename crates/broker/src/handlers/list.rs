@@ -48,11 +48,34 @@ macro_rules! api {
 
 /// Every API that is served, by key.
 pub const APIS: &[Api] = &[
+    Api {
+        key: ApiKey::Produce,
+        advertised: (0, 13),
+        served: (3, 13),
+        eager: true,
+        begin: |ctx, body| {
+            let request =
+                <wire::produce::ProduceRequest as Message>::decode(body, ctx.api_version)?;
+            let pending = produce::begin(&ctx, request);
+            Ok(async move {
+                match pending.await {
+                    Outcome::Reply(response) => finish(&ctx, &response),
+                    Outcome::Silent => Outcome::Silent,
+                    Outcome::Close => Outcome::Close,
+                }
+            }
+            .boxed())
+        },
+    },
+    api!(Fetch fetch FetchRequest, 4..=18),
+    api!(ListOffsets list_offsets ListOffsetsRequest, 1..=11),
     api!(Metadata metadata MetadataRequest, 0..=13),
     api!(ApiVersions api_versions ApiVersionsRequest, 0..=4),
     api!(CreateTopics create_topics CreateTopicsRequest, 2..=7),
     api!(DeleteTopics delete_topics DeleteTopicsRequest, 1..=6),
+    api!(DeleteRecords delete_records DeleteRecordsRequest, 0..=2),
     api!(InitProducerId init_producer_id InitProducerIdRequest, 0..=5),
+    api!(OffsetForLeaderEpoch offset_for_leader_epoch OffsetForLeaderEpochRequest, 2..=4),
     api!(DescribeAcls describe_acls DescribeAclsRequest, 1..=3),
     api!(DescribeConfigs describe_configs DescribeConfigsRequest, 1..=4),
     api!(AlterConfigs alter_configs AlterConfigsRequest, 0..=2),

@@ -264,8 +264,7 @@ fn check_each(
     if !config.cleanup_policy.compact {
         return Ok(());
     }
-    let rules =
-        RecordRules { needs_key: true, timestamps, output_bytes_max: UNPACKED_BYTES_MAX };
+    let rules = RecordRules { needs_key: true, timestamps, output_bytes_max: UNPACKED_BYTES_MAX };
     records::check_records(batch.batch(), &rules).map_err(|errors| {
         let record_errors = errors
             .iter()

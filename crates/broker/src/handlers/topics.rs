@@ -6,9 +6,7 @@ use crate::controller_client::SubmitOptions;
 use metadata::{Command, CreateTopics, Image, NewTopic, Partition, Reply, Topic};
 use std::sync::Arc;
 use std::time::Duration;
-use types::{
-    CONSUMER_OFFSETS_TOPIC, ErrorCode, MetadataVersion, NodeId, TRANSACTION_STATE_TOPIC,
-};
+use types::{CONSUMER_OFFSETS_TOPIC, ErrorCode, MetadataVersion, NodeId, TRANSACTION_STATE_TOPIC};
 
 /// How long an answer waits for the live brokers to know what it tells.
 pub const APPLIED_WAIT: Duration = Duration::from_millis(1000);

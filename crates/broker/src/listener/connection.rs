@@ -15,6 +15,7 @@
 use super::frames::{FrameError, FrameLimits, FrameReader};
 use crate::context::BrokerContext;
 use crate::handlers::{self, Origin, Outcome, Started};
+use bytes::{Buf, Bytes};
 use env::BoxStream;
 use futures::FutureExt;
 use std::collections::VecDeque;
@@ -22,7 +23,6 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wire::Pieces;

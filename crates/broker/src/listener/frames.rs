@@ -64,12 +64,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         while self.buffer.len() < LENGTH_BYTES {
             self.read_more(READ_BYTES).await?;
         }
-        let size = i32::from_be_bytes([
-            self.buffer[0],
-            self.buffer[1],
-            self.buffer[2],
-            self.buffer[3],
-        ]);
+        let size =
+            i32::from_be_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]);
         let max = self.limits.frame_bytes_max;
         let length = match usize::try_from(size) {
             Ok(length) if length <= max => length,
@@ -130,7 +126,8 @@ mod tests {
             if cut == 1 {
                 continue;
             }
-            let chunks = stream.chunks(cut).map(|chunk| Ok::<_, io::Error>(Bytes::copy_from_slice(chunk)));
+            let chunks =
+                stream.chunks(cut).map(|chunk| Ok::<_, io::Error>(Bytes::copy_from_slice(chunk)));
             let mut io = tokio_test_reader(chunks.collect());
             let mut reader = FrameReader::new(&mut io, LIMITS);
             for body in &bodies {
