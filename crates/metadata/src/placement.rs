@@ -4,10 +4,10 @@
 //! - replicas of a partition are on distinct brokers, the first of them unfenced;
 //! - a partition's replicas go round the racks, so none holds two while another that has a free
 //!   broker holds none; consecutive partitions start in consecutive racks;
-//! - in each rack leaders go round its unfenced brokers, and so do followers; fenced brokers are
-//!   used last;
-//! - after as many partitions as there are unfenced brokers the order is drawn anew, so that
-//!   the same brokers do not always hold the same partitions together.
+//! - in each rack leaders go round its unfenced brokers, and so do followers from other racks;
+//!   fenced brokers are used last;
+//! - every order is drawn anew after each full round, never within one, so that the same brokers do
+//!   not always hold the same partitions together and evenness is kept.
 //!
 //! Does not: look at load or disk space. Evenness over racks outranks evenness over brokers.
 
@@ -62,59 +62,73 @@ pub fn place(
     let mut racks = racks(brokers);
     let mut placed = Vec::with_capacity(partition_count);
     for index in 0..partition_count {
-        if index % unfenced == 0 {
-            shuffle(&mut racks, rng);
+        if index % racks.len() == 0 {
+            rng.shuffle(&mut racks);
         }
-        placed.push(place_one(&mut racks, index, replication_factor));
+        placed.push(place_one(&mut racks, index, replication_factor, rng));
     }
     Ok(placed)
 }
 
-/// A rack's brokers, and how far its turns have gone.
+/// A rack's brokers.
+#[derive(Default)]
 struct Rack {
+    /// How leaders go round, and the followers that share a rack with their leader.
+    leaders: Turns,
+    /// How followers of leaders in other racks go round.
+    followers: Turns,
+}
+
+/// Brokers that take turns.
+#[derive(Default)]
+struct Turns {
     unfenced: Vec<NodeId>,
     fenced: Vec<NodeId>,
-    leaders_placed: usize,
-    followers_placed: usize,
+    taken: usize,
+}
+
+impl Turns {
+    /// All brokers, the one whose turn it is first. A new round begins in a new order.
+    fn order(&mut self, rng: &mut SplitMix) -> Vec<NodeId> {
+        if self.taken.is_multiple_of(self.unfenced.len().max(1)) {
+            rng.shuffle(&mut self.unfenced);
+            rng.shuffle(&mut self.fenced);
+        }
+        let mut order = rotated(&self.unfenced, self.taken);
+        order.extend(rotated(&self.fenced, self.taken));
+        order
+    }
 }
 
 fn racks(brokers: &[UsableBroker]) -> Vec<Rack> {
     let mut racks: BTreeMap<Option<&str>, Rack> = BTreeMap::new();
     for broker in brokers {
-        let rack = racks.entry(broker.rack.as_deref()).or_insert_with(|| Rack {
-            unfenced: Vec::new(),
-            fenced: Vec::new(),
-            leaders_placed: 0,
-            followers_placed: 0,
-        });
-        let list = if broker.fenced { &mut rack.fenced } else { &mut rack.unfenced };
-        list.push(broker.id);
+        let rack = racks.entry(broker.rack.as_deref()).or_default();
+        for turns in [&mut rack.leaders, &mut rack.followers] {
+            let list = if broker.fenced { &mut turns.fenced } else { &mut turns.unfenced };
+            list.push(broker.id);
+        }
     }
     racks.into_values().collect()
 }
 
-fn shuffle(racks: &mut [Rack], rng: &mut SplitMix) {
-    rng.shuffle(racks);
-    for rack in racks {
-        rng.shuffle(&mut rack.unfenced);
-        rng.shuffle(&mut rack.fenced);
-    }
-}
-
 /// Places one partition, its leader in the first rack from `start` on that has an unfenced broker.
 /// The caller has seen to it that there is one, and enough brokers.
-fn place_one(racks: &mut [Rack], start: usize, replication_factor: usize) -> Vec<NodeId> {
+fn place_one(
+    racks: &mut [Rack],
+    start: usize,
+    replication_factor: usize,
+    rng: &mut SplitMix,
+) -> Vec<NodeId> {
     let count = racks.len();
     let leader_rack = (start..start + count)
         .map(|index| index % count)
-        .find(|index| !racks[*index].unfenced.is_empty())
+        .find(|index| !racks[*index].leaders.unfenced.is_empty())
         .expect("a rack has an unfenced broker");
     let mut waiting: Vec<std::vec::IntoIter<NodeId>> = Vec::with_capacity(count);
     for (index, rack) in racks.iter_mut().enumerate() {
-        let turn = if index == leader_rack { rack.leaders_placed } else { rack.followers_placed };
-        let mut order = rotated(&rack.unfenced, turn);
-        order.extend(rotated(&rack.fenced, turn));
-        waiting.push(order.into_iter());
+        let turns = if index == leader_rack { &mut rack.leaders } else { &mut rack.followers };
+        waiting.push(turns.order(rng).into_iter());
     }
     let mut replicas = Vec::with_capacity(replication_factor);
     let mut index = leader_rack;
@@ -122,12 +136,12 @@ fn place_one(racks: &mut [Rack], start: usize, replication_factor: usize) -> Vec
         if let Some(broker) = waiting[index].next() {
             replicas.push(broker);
             if index != leader_rack {
-                racks[index].followers_placed += 1;
+                racks[index].followers.taken += 1;
             }
         }
         index = (index + 1) % count;
     }
-    racks[leader_rack].leaders_placed += 1;
+    racks[leader_rack].leaders.taken += 1;
     replicas
 }
 
