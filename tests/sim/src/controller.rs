@@ -1,0 +1,325 @@
+//! One logical controller: the real metadata rules over a log whose commits are atomic. A fail-over
+//! is a pause in which what was under way is gone; heartbeats are soft state and begin anew.
+
+use crate::context::Context;
+use crate::event::*;
+use metadata::*;
+use replication::{AlterPartitionAnswer, IsrProposal};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use types::{BrokerEpoch, NodeId, TopicIdPartition, Uuid};
+
+const CLUSTER: &str = "simulated";
+pub const TOPIC: &str = "records";
+const TICK_MS: u64 = 50;
+
+/// Whom an answer goes to.
+#[derive(Clone, Debug)]
+enum Asker {
+    Nobody,
+    Register { node: NodeId, incarnation: Incarnation },
+    Alter { node: NodeId, incarnation: Incarnation, call: CallId },
+}
+
+pub struct Controller {
+    image: Image,
+    /// Images by version, for the checker.
+    images: Vec<Image>,
+    log: Vec<Arc<Vec<Record>>>,
+    waiting: Vec<(Command, Asker)>,
+    /// The batch that Raft is committing.
+    under_way: Vec<(Command, Asker)>,
+    heartbeats: BTreeMap<NodeId, u64>,
+    /// Raised by every fail-over.
+    reign: u64,
+    pub is_away: bool,
+}
+
+impl Controller {
+    pub fn new(ctx: &mut Context) -> Controller {
+        let mut controller = Controller {
+            image: Image::default(),
+            images: vec![Image::default()],
+            log: Vec::new(),
+            waiting: Vec::new(),
+            under_way: Vec::new(),
+            heartbeats: BTreeMap::new(),
+            reign: 0,
+            is_away: false,
+        };
+        let name = Command::NameCluster { cluster_id: CLUSTER.to_owned() };
+        controller.ask(ctx, name, Asker::Nobody);
+        ctx.after_ms(TICK_MS, Event::Controller(ControllerInput::Tick));
+        controller
+    }
+
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// At most `count` batches from this version on.
+    pub fn batches(&self, version: usize, count: usize) -> &[Arc<Vec<Record>>] {
+        let end = (version + count).min(self.log.len());
+        &self.log[version.min(end)..end]
+    }
+
+    /// Nothing is waiting to be decided or committed.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty() && !self.is_away
+    }
+
+    /// Microseconds since the oldest of the brokers' last heartbeats.
+    pub fn oldest_heartbeat(&self, now: u64) -> u64 {
+        self.heartbeats.values().map(|at| now.saturating_sub(*at)).max().unwrap_or(u64::MAX)
+    }
+
+    pub fn handle(&mut self, ctx: &mut Context, input: ControllerInput) {
+        if matches!(input, ControllerInput::Alter { .. }) {
+            ctx.alters_in_flight -= 1;
+        }
+        if self.is_away && !matches!(input, ControllerInput::Tick) {
+            return;
+        }
+        match input {
+            ControllerInput::Register { node, incarnation, previous_epoch } => {
+                self.register(ctx, node, incarnation, previous_epoch);
+            }
+            ControllerInput::Heartbeat { node, broker_epoch, version, wants_shutdown } => {
+                self.heartbeat(ctx, (node, broker_epoch), version, wants_shutdown);
+            }
+            ControllerInput::Alter {
+                node,
+                incarnation,
+                broker_epoch,
+                partition,
+                call,
+                proposal,
+            } => {
+                let command = alter_command((node, broker_epoch), partition, &proposal);
+                self.ask(ctx, command, Asker::Alter { node, incarnation, call });
+            }
+            ControllerInput::Commit { reign } => self.commit(ctx, reign),
+            ControllerInput::Tick => self.tick(ctx),
+        }
+    }
+
+    pub fn create_topic(&mut self, ctx: &mut Context) {
+        let (partitions, replicas) = (ctx.config.partitions, ctx.config.replicas);
+        let topics = vec![NewTopic::placed(TOPIC, partitions, replicas)];
+        let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
+        self.ask(ctx, command, Asker::Nobody);
+    }
+
+    /// The active controller is gone, and what it had not committed with it.
+    pub fn fail(&mut self) {
+        self.reign += 1;
+        self.is_away = true;
+        self.waiting.clear();
+        self.under_way.clear();
+    }
+
+    /// Another one is active: nobody is fenced before it had the time to be heard.
+    pub fn take_over(&mut self, ctx: &mut Context) {
+        self.is_away = false;
+        for at in self.heartbeats.values_mut() {
+            *at = ctx.now;
+        }
+    }
+
+    fn ask(&mut self, ctx: &mut Context, command: Command, asker: Asker) {
+        self.waiting.push((command, asker));
+        self.begin_commit(ctx);
+    }
+
+    fn begin_commit(&mut self, ctx: &mut Context) {
+        if self.under_way.is_empty() && !self.waiting.is_empty() {
+            self.under_way = std::mem::take(&mut self.waiting);
+            let delay = ctx.rng.range(200, 8_000);
+            let commit = ControllerInput::Commit { reign: self.reign };
+            ctx.after_us(delay, Event::Controller(commit));
+        }
+    }
+
+    fn register(
+        &mut self,
+        ctx: &mut Context,
+        node: NodeId,
+        incarnation: Incarnation,
+        previous_epoch: BrokerEpoch,
+    ) {
+        let session = ctx.config.session_timeout_ms * 1000;
+        let is_recent = self.heartbeats.get(&node).is_some_and(|at| ctx.now - at < session);
+        let is_fenced = self.image.broker(node).is_none_or(|broker| broker.fenced);
+        let command = Command::RegisterBroker(RegisterBroker {
+            broker_id: node,
+            cluster_id: CLUSTER.to_owned(),
+            incarnation_id: incarnation_id(node, incarnation),
+            endpoints: Vec::new(),
+            rack: None,
+            log_dirs: vec![Uuid::from_random(node.0 as u128 + 1)],
+            features: Vec::new(),
+            previous_epoch,
+            session_alive: is_recent && !is_fenced,
+        });
+        self.ask(ctx, command, Asker::Register { node, incarnation });
+    }
+
+    fn heartbeat(
+        &mut self,
+        ctx: &mut Context,
+        (node, broker_epoch): (NodeId, BrokerEpoch),
+        version: types::MetadataVersion,
+        wants_shutdown: bool,
+    ) {
+        let Some(broker) = self.image.broker(node) else { return };
+        if broker.epoch != broker_epoch {
+            return;
+        }
+        let (fenced, is_leaving) = (broker.fenced, broker.in_controlled_shutdown);
+        let has_caught_up = version >= broker.registered_version;
+        self.heartbeats.insert(node, ctx.now);
+        if wants_shutdown && !is_leaving && !fenced {
+            let command = Command::BeginControlledShutdown { broker_id: node, broker_epoch };
+            self.ask(ctx, command, Asker::Nobody);
+        } else if fenced && has_caught_up && !wants_shutdown {
+            ctx.counters.unfencings += 1;
+            let command = Command::UnfenceBroker { broker_id: node, broker_epoch };
+            self.ask(ctx, command, Asker::Nobody);
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context) {
+        ctx.after_ms(TICK_MS, Event::Controller(ControllerInput::Tick));
+        if self.is_away {
+            return;
+        }
+        let session = ctx.config.session_timeout_ms * 1000;
+        let silent = |broker: &&Arc<Broker>| {
+            let heard = self.heartbeats.get(&broker.id).copied().unwrap_or(0);
+            !broker.fenced && ctx.now - heard >= session
+        };
+        let silent: Vec<(NodeId, BrokerEpoch)> =
+            self.image.brokers().filter(silent).map(|broker| (broker.id, broker.epoch)).collect();
+        for (broker_id, broker_epoch) in silent {
+            ctx.counters.fencings += 1;
+            ctx.trace.line(|| format!("{} controller fences {broker_id}", ctx.now));
+            let command = Command::FenceBroker { broker_id, broker_epoch };
+            self.ask(ctx, command, Asker::Nobody);
+        }
+    }
+
+    fn commit(&mut self, ctx: &mut Context, reign: u64) {
+        if reign != self.reign {
+            return;
+        }
+        let (commands, askers): (Vec<Command>, Vec<Asker>) =
+            std::mem::take(&mut self.under_way).into_iter().unzip();
+        let context = DecideContext {
+            seed: ctx.rng.next(),
+            config_rules: &PlainConfigRules,
+            num_partitions: 1,
+            replication_factor: 3,
+            unclean_leader_election: false,
+        };
+        let batch = decide_batch(&self.image, &commands, &context);
+        if !batch.records.is_empty() {
+            let before = self.image.clone();
+            assert!(self.image.apply_batch(batch.based_on, &batch.records), "a batch was skipped");
+            self.count_elections(ctx, &before);
+            self.images.push(self.image.clone());
+            self.log.push(Arc::new(batch.records));
+            ctx.facts.push(Fact::Committed(self.image.version()));
+        }
+        for (asker, reply) in askers.into_iter().zip(batch.replies) {
+            answer(ctx, asker, reply);
+        }
+        self.begin_commit(ctx);
+    }
+
+    fn count_elections(&self, ctx: &mut Context, before: &Image) {
+        for change in ImageChanges::between(before, &self.image).partitions {
+            let (Some(old), Some(new)) = (change.before, change.after) else { continue };
+            ctx.counters.elections += u64::from(old.leader != new.leader && new.has_leader());
+            ctx.trace.line(|| {
+                format!(
+                    "{} controller {}: leader {} epoch {} isr {:?} partition epoch {}",
+                    ctx.now,
+                    change.partition.partition,
+                    new.leader,
+                    new.leader_epoch,
+                    new.isr,
+                    new.partition_epoch
+                )
+            });
+        }
+    }
+}
+
+/// The id of one start of a node's process.
+pub fn incarnation_id(node: NodeId, incarnation: Incarnation) -> Uuid {
+    Uuid::from_random((node.0 as u128) << 64 | u128::from(incarnation) << 1 | 1)
+}
+
+fn alter_command(
+    (broker_id, broker_epoch): (NodeId, BrokerEpoch),
+    partition: TopicIdPartition,
+    proposal: &IsrProposal,
+) -> Command {
+    let member = |member: &replication::IsrMember| IsrMember {
+        broker_id: member.broker,
+        broker_epoch: member.broker_epoch,
+    };
+    let item = AlterPartitionItem {
+        partition,
+        leader_epoch: proposal.leader_epoch,
+        partition_epoch: proposal.partition_epoch,
+        new_isr: proposal.isr.iter().map(member).collect(),
+        leader_recovery: LeaderRecovery::Recovered,
+    };
+    Command::AlterPartition(AlterPartition { broker_id, broker_epoch, partitions: vec![item] })
+}
+
+fn answer(ctx: &mut Context, asker: Asker, reply: Reply) {
+    match asker {
+        Asker::Nobody => {}
+        Asker::Register { node, incarnation } => {
+            let outcome = match reply {
+                Reply::BrokerRegistered { broker_epoch } => Ok(broker_epoch),
+                Reply::Refused(refusal) => Err(refusal.code),
+                other => panic!("a registration was answered with {other:?}"),
+            };
+            ctx.counters.registrations += u64::from(outcome.is_ok());
+            ctx.send_from_controller(node, incarnation, NodeInput::Registered(outcome));
+        }
+        Asker::Alter { node, incarnation, call } => {
+            let answer = alter_answer(reply);
+            if let AlterPartitionAnswer::Refused(code) = &answer {
+                ctx.counters.isr_refused += 1;
+                ctx.trace.line(|| format!("{} controller refuses {node}'s isr: {code}", ctx.now));
+            }
+            let input = NodeInput::AlterAnswered { call, answer };
+            ctx.send_from_controller(node, incarnation, input);
+        }
+    }
+}
+
+fn alter_answer(reply: Reply) -> AlterPartitionAnswer {
+    match reply {
+        Reply::PartitionsAltered(mut items) => {
+            let item = items.pop().expect("one item was asked");
+            match item.outcome {
+                Ok(altered) => AlterPartitionAnswer::Committed {
+                    isr: altered.isr,
+                    partition_epoch: altered.partition_epoch,
+                },
+                Err(refusal) => AlterPartitionAnswer::Refused(refusal.code),
+            }
+        }
+        Reply::Refused(refusal) => AlterPartitionAnswer::Refused(refusal.code),
+        other => panic!("an alteration was answered with {other:?}"),
+    }
+}

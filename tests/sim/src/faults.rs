@@ -1,0 +1,158 @@
+//! What goes wrong, one variant each.
+
+use crate::context::{CONTROLLER, Context};
+use crate::event::Event;
+use crate::world::World;
+use types::NodeId;
+
+/// One fault. Each heals by itself after a while.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The process dies; its files stay as they are (kill -9).
+    Crash(NodeId),
+    /// The machine loses power: what is not synced may be gone.
+    PowerLoss(NodeId),
+    /// The process stands still (SIGSTOP, a long stall) and then goes on.
+    Pause(NodeId),
+    /// Two brokers, or a broker and the controller, do not hear each other.
+    Cut(NodeId, NodeId),
+    /// The first does not reach the second; the other way works.
+    CutOneWay(NodeId, NodeId),
+    /// A broker hears nobody.
+    Isolate(NodeId),
+    /// The streams of a broker break.
+    BreakStreams(NodeId),
+    /// The active controller dies; another takes over after a while.
+    Failover,
+    /// A broker stops in an orderly way.
+    Shutdown(NodeId),
+}
+
+impl World {
+    /// Lets something go wrong, and plans the next.
+    pub(crate) fn next_fault(&mut self) {
+        let mean = self.ctx.config.fault_interval_ms;
+        let pause = self.ctx.rng.range(mean / 4, mean * 2);
+        self.ctx.after_ms(pause, Event::Fault);
+        if self.is_held() {
+            return;
+        }
+        if let Some(fault) = self.choose_fault() {
+            self.ctx.trace.line(|| format!("{} FAULT {fault:?}", self.ctx.now));
+            self.inject(fault);
+        }
+    }
+
+    fn choose_fault(&mut self) -> Option<Fault> {
+        let count = self.ctx.config.nodes as u64;
+        let node = NodeId(self.ctx.rng.range(1, count + 1) as i32);
+        let other = NodeId(self.ctx.rng.range(1, count + 1) as i32);
+        let config = &self.ctx.config;
+        let (crashes, lossy) = (config.crashes, config.lossy_crashes);
+        let (pauses, cuts) = (config.pauses, config.partitions_faults);
+        let (failovers, shutdowns) = (config.failovers, config.shutdowns);
+        match self.ctx.rng.below(11) {
+            0 | 1 if crashes => Some(Fault::Crash(node)),
+            2 | 3 if lossy && self.may_lose_power(node) => Some(Fault::PowerLoss(node)),
+            4 if pauses => Some(Fault::Pause(node)),
+            5 if cuts && node != other => Some(Fault::Cut(node, other)),
+            6 if cuts => Some(Fault::Cut(node, CONTROLLER)),
+            7 if cuts && node != other => Some(match self.ctx.rng.below(3) {
+                0 => Fault::CutOneWay(node, CONTROLLER),
+                1 => Fault::CutOneWay(CONTROLLER, node),
+                _ => Fault::CutOneWay(node, other),
+            }),
+            8 if cuts => Some(Fault::Isolate(node)),
+            9 if failovers => Some(Fault::Failover),
+            10 if shutdowns => Some(Fault::Shutdown(node)),
+            _ => Some(Fault::BreakStreams(node)),
+        }
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        match fault {
+            Fault::Crash(node) => self.crash(node, false),
+            Fault::PowerLoss(node) => self.crash(node, true),
+            Fault::Pause(node) => self.pause(node),
+            Fault::Cut(one, other) => cut(&mut self.ctx, one, other, true),
+            Fault::CutOneWay(from, to) => cut(&mut self.ctx, from, to, false),
+            Fault::Isolate(node) => self.isolate(node),
+            Fault::BreakStreams(node) => break_streams(&mut self.ctx, node),
+            Fault::Failover => self.fail_over(),
+            Fault::Shutdown(node) => self.begin_shutdown(node),
+        }
+    }
+
+    fn crash(&mut self, id: NodeId, loses_power: bool) {
+        let is_synced = self.ctx.config.synced;
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        if node.process.is_none() {
+            return;
+        }
+        node.crash(&mut self.ctx, loses_power);
+        self.ctx.counters.crashes += 1;
+        if loses_power {
+            self.ctx.counters.lossy_crashes += 1;
+            if !is_synced {
+                self.hold_for(id);
+            }
+        }
+        let pause = self.ctx.rng.range(20, 2_500);
+        self.ctx.after_ms(pause, Event::Start(id));
+    }
+
+    fn pause(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        if node.process.is_some() && !node.is_paused {
+            node.is_paused = true;
+            self.ctx.counters.pauses += 1;
+            let pause = self.ctx.rng.range(50, 2_500);
+            self.ctx.after_ms(pause, Event::Resume(id));
+        }
+    }
+
+    fn isolate(&mut self, id: NodeId) {
+        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|other| *other != id).collect();
+        for other in others {
+            cut(&mut self.ctx, id, other, true);
+        }
+        cut(&mut self.ctx, id, CONTROLLER, true);
+    }
+
+    fn fail_over(&mut self) {
+        if !self.controller.is_away {
+            self.controller.fail();
+            self.ctx.counters.failovers += 1;
+            let pause = self.ctx.rng.range(200, 1_500);
+            self.ctx.after_ms(pause, Event::ControllerBack);
+        }
+    }
+
+    fn begin_shutdown(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        if let Some(process) = &mut node.process {
+            process.wants_shutdown = true;
+            // Bounded: without an answer it stops all the same.
+            self.ctx.after_ms(3_000, Event::Start(id));
+        }
+    }
+}
+
+fn cut(ctx: &mut Context, one: NodeId, other: NodeId, both_ways: bool) {
+    ctx.counters.partitions += 1;
+    ctx.network.block(one, other);
+    if both_ways {
+        ctx.network.block(other, one);
+    }
+    let is_between = |a: NodeId, b: NodeId| (a, b) == (one, other) || (a, b) == (other, one);
+    let streams = ctx.network.streams_where(is_between);
+    ctx.break_streams(&streams, false);
+    let pause = ctx.rng.range(50, 2_500);
+    ctx.after_ms(pause, Event::Reconnect(one, other));
+}
+
+fn break_streams(ctx: &mut Context, node: NodeId) {
+    let streams = ctx.network.streams_where(|one, other| one == node || other == node);
+    let drains = ctx.rng.chance(500);
+    ctx.break_streams(&streams, drains);
+}

@@ -1,0 +1,371 @@
+//! One broker: its disk, which outlives crashes, and its process, which does not. The process is
+//! the shell around the machines; it holds no rule.
+
+mod following;
+mod leading;
+mod roles;
+
+use crate::context::{CONTROLLER, Context};
+use crate::event::*;
+use crate::model_log::ModelLog;
+use crate::mutant::Mutation;
+use metadata::{Image, Record};
+use replication::{AlterPartitionAnswer, Follower, Leader};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use types::{
+    BrokerEpoch, ErrorCode, LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch,
+    TopicIdPartition,
+};
+
+const HEARTBEAT_MS: u64 = 100;
+const REGISTER_RETRY_MS: u64 = 150;
+/// After this the shell ends an AlterPartition call.
+const CALL_TIMEOUT_MS: u64 = 400;
+
+pub struct Node {
+    pub id: NodeId,
+    pub disk: BTreeMap<TopicIdPartition, ModelLog>,
+    pub process: Option<Process>,
+    /// Starts so far.
+    pub starts: Incarnation,
+    pub is_paused: bool,
+    /// What arrived while paused.
+    pub deferred: Vec<(Incarnation, NodeInput)>,
+    /// Stored by a clean stop.
+    pub previous_epoch: BrokerEpoch,
+    /// The registration under which an unsynced crash lost records, until another one is made.
+    pub lost_under: Option<BrokerEpoch>,
+}
+
+pub struct Process {
+    pub incarnation: Incarnation,
+    pub broker_epoch: Option<BrokerEpoch>,
+    pub image: Image,
+    /// The image that the roles below come from.
+    acted: Image,
+    pub replicas: BTreeMap<TopicIdPartition, Replica>,
+    /// Streams to leaders; `None` while connecting.
+    upstreams: BTreeMap<NodeId, Option<StreamId>>,
+    /// Streams from followers.
+    downstreams: BTreeMap<StreamId, Downstream>,
+    calls: BTreeMap<CallId, Call>,
+    waiting: BTreeMap<u64, Waiting>,
+    next_token: u64,
+    flushing: BTreeSet<TopicIdPartition>,
+    wakes_at: u64,
+    pub wants_shutdown: bool,
+}
+
+pub struct Replica {
+    pub role: Role,
+    pub high_watermark: Offset,
+}
+
+pub enum Role {
+    Leader(Box<Leader>),
+    Follower(Follower),
+    Offline,
+}
+
+struct Downstream {
+    follower: NodeId,
+    broker_epoch: BrokerEpoch,
+    flows: BTreeMap<TopicIdPartition, Flow>,
+}
+
+/// What a follower was sent, and what it has.
+#[derive(Clone, Copy)]
+struct Flow {
+    next: Offset,
+    acked: Offset,
+}
+
+struct Call {
+    partition: TopicIdPartition,
+    leader_epoch: LeaderEpoch,
+    proposed_on: PartitionEpoch,
+}
+
+struct Waiting {
+    client: usize,
+    request: u64,
+    partition: TopicIdPartition,
+    base: Offset,
+    values: Vec<u64>,
+}
+
+impl Node {
+    pub fn new(id: NodeId) -> Node {
+        Node {
+            id,
+            disk: BTreeMap::new(),
+            process: None,
+            starts: 0,
+            is_paused: false,
+            deferred: Vec::new(),
+            previous_epoch: BrokerEpoch::NONE,
+            lost_under: None,
+        }
+    }
+
+    pub fn start(&mut self, ctx: &mut Context) {
+        assert!(self.process.is_none(), "{} starts twice", self.id);
+        self.starts += 1;
+        let incarnation = self.starts;
+        self.process = Some(Process {
+            incarnation,
+            broker_epoch: None,
+            image: Image::default(),
+            acted: Image::default(),
+            replicas: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            downstreams: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            next_token: 0,
+            flushing: BTreeSet::new(),
+            wakes_at: u64::MAX,
+            wants_shutdown: false,
+        });
+        ctx.network.started(self.id, incarnation);
+        ctx.node_after_ms(1, self.id, incarnation, NodeInput::RegisterNow);
+        ctx.node_after_ms(2, self.id, incarnation, NodeInput::HeartbeatNow);
+    }
+
+    /// The process is gone. A power loss takes what was not synced, wholly or in part.
+    pub fn crash(&mut self, ctx: &mut Context, loses_page_cache: bool) {
+        let Some(process) = self.process.take() else { return };
+        ctx.network.stopped(self.id);
+        self.is_paused = false;
+        self.deferred.clear();
+        self.previous_epoch = BrokerEpoch::NONE;
+        let streams = ctx.network.streams_where(|one, other| one == self.id || other == self.id);
+        let drains = ctx.rng.chance(500);
+        ctx.break_streams(&streams, drains);
+        if !loses_page_cache {
+            return;
+        }
+        self.lost_under = process.broker_epoch.or(self.lost_under);
+        for (partition, log) in &mut self.disk {
+            let (durable, end) = (log.durable_end(), log.end());
+            let kept = ctx.rng.range(durable.0 as u64, end.0 as u64 + 1) as i64;
+            log.lose_page_cache(Offset(kept));
+            ctx.counters.records_lost_in_crashes += (end.0 - kept) as u64;
+            ctx.facts.push(Fact::Shortened { partition: *partition, node: self.id });
+        }
+    }
+
+    /// A clean stop: everything is on disk, and the registration with it.
+    pub fn stop(&mut self, ctx: &mut Context) {
+        let epoch = self.process.as_ref().and_then(|process| process.broker_epoch);
+        for log in self.disk.values_mut() {
+            log.sync();
+        }
+        self.crash(ctx, false);
+        self.previous_epoch = epoch.unwrap_or(BrokerEpoch::NONE);
+    }
+
+    /// Everything but metadata, which the world brings by [`Node::learn`].
+    pub fn handle(&mut self, ctx: &mut Context, input: NodeInput) {
+        match input {
+            NodeInput::RegisterNow => self.register(ctx),
+            NodeInput::Registered(outcome) => self.registered(ctx, outcome),
+            NodeInput::HeartbeatNow => self.heartbeat(ctx),
+            NodeInput::MetadataReady => {}
+            NodeInput::Wake => self.wake(ctx),
+            NodeInput::Flush(partition) => self.flush(ctx, partition),
+            NodeInput::AlterAnswered { call, answer } => self.alter_answered(ctx, call, answer),
+            NodeInput::Connect(leader) => self.connect(ctx, leader),
+            NodeInput::StreamUp { stream, leader } => self.stream_up(ctx, stream, leader),
+            NodeInput::StreamDown { stream, leader } => self.stream_down(ctx, stream, leader),
+            NodeInput::FollowerUp { stream, follower, broker_epoch } => {
+                let flows = BTreeMap::new();
+                let downstream = Downstream { follower, broker_epoch, flows };
+                self.process_mut().downstreams.insert(stream, downstream);
+            }
+            NodeInput::FollowerDown { stream } => {
+                self.process_mut().downstreams.remove(&stream);
+            }
+            NodeInput::Position { stream, partition, position } => {
+                self.position(ctx, stream, partition, position);
+            }
+            NodeInput::Chunk { stream, partition, chunk } => {
+                self.chunk(ctx, stream, partition, chunk);
+            }
+            NodeInput::Produce(produce) => self.produce(ctx, produce),
+        }
+        self.plan_wake(ctx);
+    }
+
+    /// New batches of metadata; the roles follow from the newest of them.
+    pub fn learn(&mut self, ctx: &mut Context, batches: &[Arc<Vec<Record>>]) {
+        let id = self.id;
+        let process = self.process_mut();
+        for batch in batches {
+            let version = process.image.version();
+            assert!(process.image.apply_batch(version, batch), "{id} skipped a batch");
+            ctx.facts.push(Fact::Applied { node: id, version: process.image.version() });
+        }
+        self.take_roles(ctx);
+        self.plan_wake(ctx);
+    }
+
+    pub fn leads(&self) -> bool {
+        let Some(process) = &self.process else { return false };
+        process.image.leaders_of(self.id).next().is_some()
+    }
+
+    fn process_mut(&mut self) -> &mut Process {
+        self.process.as_mut().expect("inputs go to running processes")
+    }
+
+    fn register(&mut self, ctx: &mut Context) {
+        let previous_epoch = self.previous_epoch;
+        let node = self.id;
+        let process = self.process_mut();
+        if process.broker_epoch.is_some() {
+            return;
+        }
+        let incarnation = process.incarnation;
+        let input = ControllerInput::Register { node, incarnation, previous_epoch };
+        ctx.send_to_controller(node, input);
+        ctx.node_after_ms(REGISTER_RETRY_MS, node, incarnation, NodeInput::RegisterNow);
+    }
+
+    fn registered(&mut self, ctx: &mut Context, outcome: Result<BrokerEpoch, ErrorCode>) {
+        let id = self.id;
+        match outcome {
+            Ok(epoch) => self.process_mut().broker_epoch = Some(epoch),
+            Err(code) => ctx.trace.line(|| format!("{} {id} may not register: {code}", ctx.now)),
+        }
+    }
+
+    fn heartbeat(&mut self, ctx: &mut Context) {
+        let node = self.id;
+        let process = self.process_mut();
+        let incarnation = process.incarnation;
+        ctx.node_after_ms(HEARTBEAT_MS, node, incarnation, NodeInput::HeartbeatNow);
+        if let Some(broker_epoch) = process.broker_epoch {
+            let (version, wants_shutdown) = (process.image.version(), process.wants_shutdown);
+            let input = ControllerInput::Heartbeat { node, broker_epoch, version, wants_shutdown };
+            ctx.send_to_controller(node, input);
+        }
+        if !ctx.network.is_blocked(CONTROLLER, node) {
+            let delay = ctx.delay_us();
+            let input = NodeInput::MetadataReady;
+            ctx.after_us(delay, Event::Node { node, incarnation, input });
+        }
+    }
+
+    fn alter_answered(&mut self, ctx: &mut Context, call: CallId, answer: AlterPartitionAnswer) {
+        let now = ctx.monotonic();
+        let Some(call) = self.process_mut().calls.remove(&call) else { return };
+        let mut effects = Vec::new();
+        let Some(leader) = self.leader_mut(call.partition) else { return };
+        if leader.leader_epoch() != call.leader_epoch {
+            return;
+        }
+        leader.alter_partition_answered(now, call.proposed_on, answer, &mut effects);
+        self.run_leader(ctx, call.partition, effects);
+    }
+
+    fn wake(&mut self, ctx: &mut Context) {
+        let now = ctx.monotonic();
+        self.process_mut().wakes_at = u64::MAX;
+        let partitions: Vec<_> = self.process_mut().replicas.keys().copied().collect();
+        for partition in partitions {
+            let replica = self.process_mut().replicas.get_mut(&partition).expect("just listed");
+            match &mut replica.role {
+                Role::Leader(leader) if leader.next_deadline() <= now => {
+                    let mut effects = Vec::new();
+                    leader.tick(now, &mut effects);
+                    self.run_leader(ctx, partition, effects);
+                }
+                Role::Follower(follower) if follower.next_deadline() <= now => {
+                    let mut effects = Vec::new();
+                    follower.tick(now, &mut effects);
+                    self.run_follower(ctx, partition, effects, Vec::new());
+                }
+                Role::Leader(_) | Role::Follower(_) | Role::Offline => {}
+            }
+        }
+    }
+
+    fn plan_wake(&mut self, ctx: &mut Context) {
+        let node = self.id;
+        let process = self.process_mut();
+        let deadline = |replica: &Replica| match &replica.role {
+            Role::Leader(leader) => leader.next_deadline(),
+            Role::Follower(follower) => follower.next_deadline(),
+            Role::Offline => Monotonic::NEVER,
+        };
+        let next = process.replicas.values().map(deadline).min().unwrap_or(Monotonic::NEVER);
+        if next < Monotonic::NEVER && next.0 < process.wakes_at {
+            process.wakes_at = next.0;
+            let incarnation = process.incarnation;
+            let delay = next.0.saturating_sub(ctx.now) + 1;
+            ctx.after_us(delay, Event::Node { node, incarnation, input: NodeInput::Wake });
+        }
+    }
+
+    /// Syncs the log in a while, as the page cache does or as a synced topic asks.
+    fn plan_flush(&mut self, ctx: &mut Context, partition: TopicIdPartition) {
+        let node = self.id;
+        let process = self.process_mut();
+        if !process.flushing.insert(partition) {
+            return;
+        }
+        let delay = if ctx.config.synced { ctx.rng.range(1, 15) } else { ctx.rng.range(20, 900) };
+        let incarnation = process.incarnation;
+        ctx.node_after_ms(delay, node, incarnation, NodeInput::Flush(partition));
+    }
+
+    fn flush(&mut self, ctx: &mut Context, partition: TopicIdPartition) {
+        let now = ctx.monotonic();
+        self.process_mut().flushing.remove(&partition);
+        let Some(log) = self.disk.get_mut(&partition) else { return };
+        log.sync();
+        let durable = log.durable_end();
+        let process = self.process.as_mut().expect("inputs go to running processes");
+        let Some(replica) = process.replicas.get_mut(&partition) else { return };
+        if ctx.rng.chance(300) {
+            log.watermark_checkpoint = replica.high_watermark.min(durable);
+        }
+        match &mut replica.role {
+            Role::Leader(leader) => {
+                let mut effects = Vec::new();
+                leader.durable(now, durable, &mut effects);
+                self.run_leader(ctx, partition, effects);
+            }
+            Role::Follower(follower) => {
+                let mut effects = Vec::new();
+                follower.durable(durable, &mut effects);
+                self.run_follower(ctx, partition, effects, Vec::new());
+            }
+            Role::Offline => {}
+        }
+    }
+
+    /// Whether the machines are told that the topic is synced.
+    fn is_synced(ctx: &Context) -> bool {
+        ctx.config.synced && ctx.config.mutation != Some(Mutation::IgnoreSync)
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Role::Leader(leader) => write!(
+                f,
+                "leads epoch {} isr {:?} maximal {:?} followers {:?}",
+                leader.leader_epoch(),
+                leader.isr(),
+                leader.maximal_isr(),
+                leader.followers()
+            ),
+            Role::Follower(follower) => write!(f, "{follower:?}"),
+            Role::Offline => f.write_str("offline"),
+        }
+    }
+}
