@@ -1,0 +1,56 @@
+//! Large fields travel without a copy, in both directions.
+
+use bytes::Bytes;
+use wire::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
+use wire::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use wire::{Message, Records, Writer, frame};
+
+fn fetch_response(records: Records) -> FetchResponse {
+    let partition = PartitionData { records: Some(records), ..Default::default() };
+    let topic = FetchableTopicResponse { partitions: vec![partition], ..Default::default() };
+    FetchResponse { responses: vec![topic], ..Default::default() }
+}
+
+#[test]
+fn a_fetch_response_of_several_pieces_copies_none_of_them() {
+    let pieces: Vec<Bytes> = [3000, 10, 5000].map(|size| Bytes::from(vec![7; size])).to_vec();
+    let response = fetch_response(Records::from_pieces(pieces.clone()));
+    let sent = frame::encode_response(12, 1, &response).expect("valid");
+    let total: usize = sent.as_slice().iter().map(Bytes::len).sum();
+    assert_eq!(total, sent.len());
+    let large: Vec<*const u8> = sent
+        .as_slice()
+        .iter()
+        .filter(|piece| piece.len() >= Writer::UNCOPIED_MIN)
+        .map(|piece| piece.as_ptr())
+        .collect();
+    assert_eq!(large, [pieces[0].as_ptr(), pieces[2].as_ptr()]);
+
+    let frame = sent.into_bytes();
+    let length = i32::from_be_bytes(*frame.first_chunk().expect("a length"));
+    assert_eq!(length as usize, frame.len() - 4);
+    let (_, back) = frame::decode_response::<FetchResponse>(frame.slice(4..), 12).expect("valid");
+    assert_eq!(back, response);
+}
+
+#[test]
+fn decoded_records_are_a_slice_of_the_frame() {
+    let records = Some(Records::new(Bytes::from(vec![1; 4000])));
+    let partition = PartitionProduceData { records, ..Default::default() };
+    let topic = TopicProduceData { partition_data: vec![partition], ..TopicProduceData::default() };
+    let request = ProduceRequest { topic_data: vec![topic], ..Default::default() };
+    let frame = request.encode_pieces(9).expect("valid").into_bytes();
+    let back = ProduceRequest::decode_bytes(frame.clone(), 9).expect("valid");
+    let records = back.topic_data[0].partition_data[0].records.clone().expect("sent");
+    assert!(frame.as_ptr_range().contains(&records.pieces()[0].as_ptr()));
+    assert_eq!(records.len(), 4000);
+}
+
+#[test]
+fn records_are_equal_by_their_bytes_however_they_are_cut() {
+    let whole = Records::new(Bytes::from_static(b"abcdef"));
+    let cut = vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"def")];
+    assert_eq!(whole, Records::from_pieces(cut));
+    assert_ne!(whole, Records::new(Bytes::from_static(b"abcdeg")));
+    assert!(Records::default().is_empty());
+}
