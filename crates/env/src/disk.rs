@@ -6,6 +6,8 @@
 //! Calls block; callers on an async runtime keep them to page-cache work or move them to a
 //! blocking thread (`tasks::blocking`).
 
+pub use crate::mem_disk::MemDisk;
+
 use bytes::{Bytes, BytesMut};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
@@ -235,7 +237,8 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Box::new(file)),
             Err(error) => Err(error.into()),

@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod mem_disk;
 pub mod net;
 pub mod rng;
 pub mod tasks;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use clock::Clock;
 pub use disk::{Disk, File};
+pub use mem_disk::MemDisk;
 pub use net::{BoxStream, Listener, Network, Stream};
 pub use rng::Rng;
 pub use tasks::{Tasks, TasksHandle};

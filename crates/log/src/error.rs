@@ -2,10 +2,12 @@
 
 use records::BatchError;
 use std::io;
-use std::path::PathBuf;
-use types::{ErrorCode, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use types::{ErrorCode, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, TopicPartition};
 
-/// Why an append did not happen. Nothing of the append is in the log.
+/// Why an append did not happen. Nothing of the append is in the log, except that a follower's append
+/// of many batches may have taken in the first of them (see the end offset).
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     #[error("out of order sequence of producer {producer_id}: {got} where {expected} was expected")]
@@ -84,7 +86,7 @@ pub struct LogDirError {
     pub dir: PathBuf,
     /// What was tried, with the file.
     pub doing: String,
-    pub error: std::sync::Arc<io::Error>,
+    pub error: Arc<io::Error>,
 }
 
 /// Why a node's log directories cannot be used at all.
@@ -98,10 +100,23 @@ pub enum OpenError {
     OtherNode { dir: PathBuf, found: NodeId, expected: NodeId },
     #[error("log directories {} and {} have the same directory id", .first.display(), .second.display())]
     SameDirectoryId { first: PathBuf, second: PathBuf },
+    #[error("partition {partition} is both at {} and in {}", .first.display(), .second.display())]
+    TwicePresent { first: PathBuf, second: PathBuf, partition: TopicPartition },
     #[error("{} is damaged: {reason}", .file.display())]
     BadFile { file: PathBuf, reason: String },
     #[error("log directory {0}")]
     Io(#[from] LogDirError),
     #[error("no log directory is usable")]
     NoneUsable,
+}
+
+impl LogDirError {
+    pub(crate) fn new(dir: &Path, doing: impl Into<String>, error: io::Error) -> LogDirError {
+        LogDirError { dir: dir.to_path_buf(), doing: doing.into(), error: Arc::new(error) }
+    }
+}
+
+/// Whether a write failed for want of space: the one failure that may pass.
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -17,17 +17,27 @@
 //! ```
 
 mod checkpoint;
+mod clean_shutdown;
 mod config;
+mod dir_checkpoints;
 mod dirs;
 mod epochs;
 mod error;
 mod handle;
+mod index;
 mod manager;
 mod meta_properties;
+mod names;
+mod opening;
 mod partition;
+mod partition_metadata;
+mod producer_snapshot;
 mod producers;
 mod read;
+mod removal;
+mod segment;
 mod sync;
+mod walk;
 
 pub use config::{CleanupPolicy, Durability, LogConfig};
 pub use dirs::LogDirs;
@@ -35,6 +45,9 @@ pub use error::{AppendError, LogDirError, OpenError, ReadError};
 pub use handle::LogHandle;
 pub use manager::{LogManager, LogManagerOptions, OpenReport, RetentionReport};
 pub use meta_properties::MetaProperties;
-pub use partition::{Appended, PartitionLog, RemovalJob, Retained};
+pub use partition::{
+    Appended, Damage, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints, Retained,
+};
 pub use read::{ReadPlan, TimestampOffset, TimestampSearch};
+pub use removal::RemovalJob;
 pub use sync::{SyncJob, Synced};

@@ -1,9 +1,22 @@
 //! All partitions' logs of a node.
+//!
+//! Promises: a partition is in one directory; a directory that fails takes only its own partitions
+//! with it; nothing of a partition is removed unless it was asked for by its topic id.
 
-use crate::{LogConfig, LogDirError, LogDirs, LogHandle, OpenError, RemovalJob};
+use crate::checkpoint::Offsets;
+use crate::clean_shutdown;
+use crate::dir_checkpoints::{DirCheckpoints, Which};
+use crate::names::{DELETE_DIR, STRAY_DIR, aside_dir, partition_dir};
+use crate::opening::{OpenedDir, open_dir};
+use crate::{
+    LogConfig, LogDirError, LogDirs, LogHandle, OpenError, OpenLog, OpenLogError, RemovalJob,
+};
+use env::Disk;
+use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use types::{BrokerEpoch, DirectoryId, Timestamp, TopicId, TopicPartition};
+use std::sync::{Arc, Mutex, MutexGuard};
+use types::{BrokerEpoch, DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 
 /// How to open.
 pub struct LogManagerOptions {
@@ -18,13 +31,14 @@ pub struct LogManagerOptions {
 #[derive(Debug, Default)]
 pub struct OpenReport {
     pub partitions: usize,
-    /// Partitions that were not shut down cleanly.
+    /// Partitions that were not shut down cleanly and had data to look at.
     pub recovered: usize,
     /// Bytes read to recover them.
     pub recovered_bytes: u64,
     /// Bytes of torn tails that were cut.
     pub cut_bytes: u64,
-    /// Partitions with damage below the recovery point, which are not open.
+    /// Partitions with damage below the recovery point, or of unknown topic, which are not open.
+    /// Their files are as they were.
     pub damaged: Vec<(TopicPartition, String)>,
     /// Directories that failed.
     pub offline: Vec<LogDirError>,
@@ -37,9 +51,39 @@ pub struct RetentionReport {
     pub bytes: u64,
 }
 
+struct Dir {
+    id: DirectoryId,
+    path: PathBuf,
+    checkpoints: Arc<DirCheckpoints>,
+    online: bool,
+    /// Partitions whose directories are there and not open: their checkpoints are kept.
+    closed: Vec<TopicPartition>,
+    _lock: Box<dyn Send + Sync>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    topic_id: TopicId,
+    log: LogHandle,
+    dir: usize,
+}
+
+struct State {
+    dirs: Vec<Dir>,
+    logs: BTreeMap<TopicPartition, Entry>,
+    /// Makes names unique: directories set aside in this life.
+    aside_count: u64,
+}
+
 /// Owns the log directories. All methods may be called from any thread; those that say "blocks"
-/// belong on a blocking thread.
-pub struct LogManager {}
+/// belong on a blocking thread. A call that fails by I/O fences the directory.
+pub struct LogManager {
+    disk: Arc<dyn Disk>,
+    state: Mutex<State>,
+    /// Held while a partition is made, deleted or set aside: one at a time.
+    naming: Mutex<()>,
+    started: Timestamp,
+}
 
 impl LogManager {
     /// Opens every partition found, in parallel. Blocks.
@@ -47,23 +91,73 @@ impl LogManager {
         dirs: LogDirs,
         options: LogManagerOptions,
     ) -> Result<(LogManager, OpenReport), OpenError> {
-        let _ = (dirs, options);
-        todo!()
+        let mut report = OpenReport { offline: dirs.offline, ..OpenReport::default() };
+        let mut state = State { dirs: Vec::new(), logs: BTreeMap::new(), aside_count: 0 };
+        for dir in dirs.dirs {
+            let opened = match open_dir(&dirs.disk, &dir, &options) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::error!(%error, "log directory is offline");
+                    report.offline.push(error);
+                    continue;
+                }
+            };
+            let OpenedDir { checkpoints, logs, closed } = opened;
+            let index = state.dirs.len();
+            for (log, recovered) in logs {
+                report.partitions += 1;
+                report.recovered += usize::from(recovered.unclean);
+                report.recovered_bytes += recovered.read_bytes;
+                report.cut_bytes += recovered.cut_bytes;
+                let partition = log.topic_partition().clone();
+                let topic_id = log.topic_id();
+                let entry = Entry { topic_id, log: LogHandle::new(log), dir: index };
+                if let Some(other) = state.logs.insert(partition.clone(), entry) {
+                    let first = state.dirs[other.dir].path.join(partition_dir(&partition));
+                    return Err(OpenError::TwicePresent { first, second: dir.path, partition });
+                }
+            }
+            state.dirs.push(Dir {
+                id: dir.meta.directory_id,
+                path: dir.path,
+                checkpoints,
+                online: true,
+                closed: closed.iter().map(|(partition, _)| partition.clone()).collect(),
+                _lock: dir._lock,
+            });
+            report.damaged.extend(closed);
+        }
+        if state.dirs.is_empty() {
+            return Err(OpenError::NoneUsable);
+        }
+        let (state, naming) = (Mutex::new(state), Mutex::new(()));
+        Ok((LogManager { disk: dirs.disk, state, naming, started: options.now }, report))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panicked in the log manager")
+    }
+
+    fn naming(&self) -> MutexGuard<'_, ()> {
+        self.naming.lock().expect("no thread panicked while it named a partition")
     }
 
     pub fn get(&self, partition: &TopicPartition) -> Option<LogHandle> {
-        let _ = partition;
-        todo!()
+        self.state().logs.get(partition).map(|entry| entry.log.clone())
     }
 
     /// Every open partition, with its topic id, in order of name.
     pub fn partitions(&self) -> Vec<(TopicPartition, TopicId, LogHandle)> {
-        todo!()
+        let state = self.state();
+        let copy = |(partition, entry): (&TopicPartition, &Entry)| {
+            (partition.clone(), entry.topic_id, entry.log.clone())
+        };
+        state.logs.iter().map(copy).collect()
     }
 
     /// The partition's log, made if absent, in `directory` or that with the fewest partitions.
-    /// A log of the same name and another topic id is first set aside as stray. Blocks (two
-    /// directory syncs) if it makes one.
+    /// A log of the same name and another topic id is first set aside as stray. Blocks (directory
+    /// syncs) if it makes one.
     pub fn get_or_create(
         &self,
         partition: &TopicPartition,
@@ -71,8 +165,125 @@ impl LogManager {
         config: LogConfig,
         directory: Option<DirectoryId>,
     ) -> Result<LogHandle, LogDirError> {
-        let _ = (partition, topic_id, config, directory);
-        todo!()
+        let _one = self.naming();
+        let known = self.state().logs.get(partition).cloned();
+        match known {
+            Some(entry) if entry.topic_id == topic_id => return Ok(entry.log),
+            Some(_) => {
+                self.rename_aside(partition, STRAY_DIR)?;
+            }
+            None => {}
+        }
+        let (dir, log_dir, checkpoints) = self.choose_dir(directory)?;
+        self.clear_way(partition, dir)?;
+        let failed = |error| LogDirError::new(&log_dir, "write checkpoints", error);
+        checkpoints.forget(partition).map_err(failed).map_err(|error| self.fenced(error))?;
+        let open = OpenLog {
+            disk: self.disk.clone(),
+            log_dir: log_dir.clone(),
+            partition: partition.clone(),
+            config,
+            now: self.started,
+            clean: false,
+            recovery_point: Offset::ZERO,
+            start_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
+            recovery_points: checkpoints,
+        };
+        let log = open.create(topic_id).map_err(|error| match error {
+            OpenLogError::Io(error) => self.fenced(error),
+            OpenLogError::Damaged(_) | OpenLogError::Unidentified(_) => {
+                let error = io::Error::other(error.to_string());
+                self.fenced(LogDirError::new(&log_dir, "make a partition", error))
+            }
+        })?;
+        let entry = Entry { topic_id, log: LogHandle::new(log), dir };
+        self.state().logs.insert(partition.clone(), entry.clone());
+        Ok(entry.log)
+    }
+
+    fn choose_dir(
+        &self,
+        wanted: Option<DirectoryId>,
+    ) -> Result<(usize, PathBuf, Arc<DirCheckpoints>), LogDirError> {
+        let state = self.state();
+        let mut counts = vec![0; state.dirs.len()];
+        for entry in state.logs.values() {
+            counts[entry.dir] += 1;
+        }
+        let online = |index: &usize| state.dirs[*index].online;
+        let asked =
+            (0..counts.len()).find(|index| online(index) && Some(state.dirs[*index].id) == wanted);
+        let fewest = (0..counts.len()).filter(online).min_by_key(|index| counts[*index]);
+        match asked.or(fewest) {
+            Some(index) => {
+                let dir = &state.dirs[index];
+                Ok((index, dir.path.clone(), dir.checkpoints.clone()))
+            }
+            None => {
+                let error = io::Error::other("every log directory is offline");
+                Err(LogDirError::new(&state.dirs[0].path, "make a partition", error))
+            }
+        }
+    }
+
+    /// A directory of the partition's name that is not open (damaged, or a leftover) makes room.
+    fn clear_way(&self, partition: &TopicPartition, dir: usize) -> Result<(), LogDirError> {
+        let log_dir = self.state().dirs[dir].path.clone();
+        let path = log_dir.join(partition_dir(partition));
+        if !self.disk.exists(&path) {
+            return Ok(());
+        }
+        self.move_aside(partition, &log_dir, STRAY_DIR)?;
+        self.state().dirs[dir].closed.retain(|closed| closed != partition);
+        Ok(())
+    }
+
+    fn move_aside(
+        &self,
+        partition: &TopicPartition,
+        log_dir: &std::path::Path,
+        suffix: &str,
+    ) -> Result<PathBuf, LogDirError> {
+        let from = log_dir.join(partition_dir(partition));
+        // A name of an earlier life may be in the way.
+        let to = loop {
+            let mut state = self.state();
+            state.aside_count += 1;
+            let unique =
+                (u128::from(self.started.0.unsigned_abs()) << 64) | u128::from(state.aside_count);
+            let to = log_dir.join(aside_dir(partition, types::Uuid(unique.to_be_bytes()), suffix));
+            if !self.disk.exists(&to) {
+                break to;
+            }
+        };
+        let moved = self.disk.rename(&from, &to).and_then(|()| self.disk.sync_dir(log_dir));
+        match moved {
+            Ok(()) => Ok(to),
+            Err(error) => {
+                let doing = format!("rename {}", from.display());
+                Err(self.fenced(LogDirError::new(log_dir, doing, error)))
+            }
+        }
+    }
+
+    /// Takes a partition's name away; `None` if it is not open.
+    fn rename_aside(
+        &self,
+        partition: &TopicPartition,
+        suffix: &str,
+    ) -> Result<Option<(PathBuf, PathBuf)>, LogDirError> {
+        let (entry, log_dir) = {
+            let mut state = self.state();
+            let Some(entry) = state.logs.remove(partition) else {
+                return Ok(None);
+            };
+            let log_dir = state.dirs[entry.dir].path.clone();
+            (entry, log_dir)
+        };
+        entry.log.lock().retire();
+        let to = self.move_aside(partition, &log_dir, suffix)?;
+        Ok(Some((log_dir, to)))
     }
 
     /// Deletes a partition whose topic id matches: its directory is renamed to `-delete` at once
@@ -82,60 +293,172 @@ impl LogManager {
         partition: &TopicPartition,
         topic_id: TopicId,
     ) -> Result<Option<RemovalJob>, LogDirError> {
-        let _ = (partition, topic_id);
-        todo!()
+        let _one = self.naming();
+        if self.state().logs.get(partition).is_none_or(|entry| entry.topic_id != topic_id) {
+            return Ok(None);
+        }
+        let renamed = self.rename_aside(partition, DELETE_DIR)?;
+        Ok(renamed.map(|(log_dir, to)| RemovalJob::dir(self.disk.clone(), log_dir, to)))
     }
 
-    /// Sets a partition aside by renaming its directory to `-stray`; nothing is removed. Blocks.
+    /// Sets a partition aside by renaming its directory to `-stray`; nothing is removed. Returns its
+    /// new name. Blocks.
     pub fn set_aside(&self, partition: &TopicPartition) -> Result<Option<PathBuf>, LogDirError> {
-        let _ = partition;
-        todo!()
+        let _one = self.naming();
+        Ok(self.rename_aside(partition, STRAY_DIR)?.map(|(_, to)| to))
     }
 
     /// The directory that holds the partition.
     pub fn directory_of(&self, partition: &TopicPartition) -> Option<DirectoryId> {
-        let _ = partition;
-        todo!()
+        let state = self.state();
+        state.logs.get(partition).map(|entry| state.dirs[entry.dir].id)
     }
 
     /// Online directories: id, path.
     pub fn directories(&self) -> Vec<(DirectoryId, PathBuf)> {
-        todo!()
+        let state = self.state();
+        let online = state.dirs.iter().filter(|dir| dir.online);
+        online.map(|dir| (dir.id, dir.path.clone())).collect()
     }
 
     /// Takes a directory offline after an I/O error (also done by every failing call of the
     /// manager itself): its partitions are dropped from the manager and returned.
     pub fn fence_directory(&self, error: &LogDirError) -> Vec<TopicPartition> {
-        let _ = error;
-        todo!()
+        let mut state = self.state();
+        let Some(index) = state.dirs.iter().position(|dir| dir.path == error.dir) else {
+            return Vec::new();
+        };
+        if std::mem::replace(&mut state.dirs[index].online, false) {
+            tracing::error!(%error, "log directory goes offline");
+        }
+        let lost: Vec<TopicPartition> = state
+            .logs
+            .iter()
+            .filter(|(_, entry)| entry.dir == index)
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        for partition in &lost {
+            state.logs.remove(partition);
+        }
+        lost
+    }
+
+    /// For errors inside: the directory goes offline, and the caller learns why.
+    fn fenced(&self, error: LogDirError) -> LogDirError {
+        self.fence_directory(&error);
+        error
+    }
+
+    fn online_dirs(&self) -> Vec<(usize, PathBuf, Arc<DirCheckpoints>)> {
+        let state = self.state();
+        let online = state.dirs.iter().enumerate().filter(|(_, dir)| dir.online);
+        online.map(|(index, dir)| (index, dir.path.clone(), dir.checkpoints.clone())).collect()
+    }
+
+    fn logs_of(&self, dir: usize) -> Vec<(TopicPartition, LogHandle)> {
+        let state = self.state();
+        let inside = state.logs.iter().filter(|(_, entry)| entry.dir == dir);
+        inside.map(|(partition, entry)| (partition.clone(), entry.log.clone())).collect()
+    }
+
+    /// Runs over all online directories, fences those that fail, and gives the first error.
+    fn over_dirs(
+        &self,
+        mut each: impl FnMut(usize, &DirCheckpoints) -> io::Result<()>,
+    ) -> Result<(), LogDirError> {
+        let mut first = Ok(());
+        for (index, path, checkpoints) in self.online_dirs() {
+            if let Err(error) = each(index, &checkpoints) {
+                let error = self.fenced(LogDirError::new(&path, "write checkpoints", error));
+                first = first.and(Err(error));
+            }
+        }
+        first
+    }
+
+    fn checkpoint(
+        &self,
+        which: Which,
+        value: impl Fn(&crate::PartitionLog) -> Offset,
+    ) -> Result<(), LogDirError> {
+        self.over_dirs(|index, checkpoints| {
+            checkpoints.checkpoint(which, || {
+                let mut offsets: Offsets = Offsets::new();
+                for (partition, log) in self.logs_of(index) {
+                    offsets.insert(partition, value(&log.lock()));
+                }
+                for partition in self.state().dirs[index].closed.clone() {
+                    let kept = checkpoints.get(which, &partition);
+                    offsets.insert(partition, kept);
+                }
+                offsets
+            })
+        })
     }
 
     /// Writes `replication-offset-checkpoint` in each directory. Blocks.
     pub fn checkpoint_high_watermarks(&self) -> Result<(), LogDirError> {
-        todo!()
+        self.checkpoint(Which::HighWatermark, |log| log.high_watermark())
     }
 
     /// Writes `recovery-point-offset-checkpoint` and `log-start-offset-checkpoint`. Blocks.
     pub fn checkpoint_recovery_points(&self) -> Result<(), LogDirError> {
-        todo!()
+        let points = self.checkpoint(Which::RecoveryPoint, |log| log.recovery_point());
+        points.and(self.checkpoint(Which::StartOffset, |log| log.start_offset()))
     }
 
-    /// Syncs the partitions that want it (rolled, or due by `flush.*`). Blocks.
+    /// Syncs the partitions that want it (rolled, or due by `flush.*`); returns how many. Blocks.
     pub fn sync_due(&self, now: Timestamp) -> Result<usize, LogDirError> {
-        let _ = now;
-        todo!()
+        let mut count = 0;
+        for (_, _, log) in self.partitions() {
+            let due = log.lock().wants_sync(now);
+            if due {
+                log.sync().map_err(|error| self.fenced(error))?;
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// Retention and producer expiry over all partitions. Blocks.
     pub fn run_retention(&self, now: Timestamp) -> Result<RetentionReport, LogDirError> {
-        let _ = now;
-        todo!()
+        let mut report = RetentionReport::default();
+        for (_, _, log) in self.partitions() {
+            let retained = {
+                let mut log = log.lock();
+                if log.failure().is_some() {
+                    continue;
+                }
+                log.expire_producers(now);
+                log.retention(now)
+            };
+            let retained = retained.map_err(|error| self.fenced(error))?;
+            report.segments += retained.segments;
+            report.bytes += retained.bytes;
+            retained.job.run().map_err(|error| self.fenced(error))?;
+        }
+        Ok(report)
     }
 
-    /// Closes every log (sync, producer snapshot, indexes), writes the checkpoints and, if all went
-    /// well, the clean-shutdown markers. Appends fail from here on. Blocks.
+    /// Closes every log (sync, producer snapshot, indexes), writes the checkpoints and, where all
+    /// went well, the clean-shutdown markers. Appends fail from here on. Blocks.
     pub fn shut_down(&self, broker_epoch: BrokerEpoch) -> Result<(), LogDirError> {
-        let _ = broker_epoch;
-        todo!()
+        let mut first = Ok(());
+        for (_, _, log) in self.partitions() {
+            let closed = log.lock().close();
+            if let Err(error) = closed {
+                first = first.and(Err(self.fenced(error)));
+            }
+        }
+        let written = self
+            .checkpoint_recovery_points()
+            .and_then(|()| self.checkpoint_high_watermarks())
+            .and_then(|()| {
+                self.over_dirs(|index, _| {
+                    let path = self.state().dirs[index].path.clone();
+                    clean_shutdown::write(&*self.disk, &path, broker_epoch)
+                })
+            });
+        first.and(written)
     }
 }

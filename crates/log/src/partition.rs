@@ -1,11 +1,37 @@
 //! One partition's log.
+//!
+//! ```text
+//!  segments[0]                     segments[n] (active)
+//!  |base ............|base ........|base ...............|
+//!      |start_offset       |high_watermark  |recovery_point |end_offset (exclusive)
+//! ```
+//!
+//! Invariants: there is an active segment, the last; segments are sorted by base, and a segment's
+//! records end at or before the next one's base; start <= high watermark <= end; recovery point <=
+//! end, and everything below it is synced, its epochs, indexes and names included.
 
-use crate::{
-    AppendError, LogConfig, LogDirError, ReadError, ReadPlan, SyncJob, Synced, TimestampSearch,
-};
-use bytes::Bytes;
-use records::ProducedBatch;
-use std::path::Path;
+mod append;
+mod lookup;
+mod open;
+mod retention;
+mod sync;
+mod truncate;
+
+pub use open::{Damage, OpenLog, OpenLogError, Recovered};
+pub use retention::Retained;
+
+use crate::config::LogConfig;
+use crate::epochs::EpochCache;
+use crate::producers::Producers;
+use crate::segment::Segment;
+use crate::sync::SyncState;
+use crate::walk::Found;
+use crate::{AppendError, LogDirError};
+use env::Disk;
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use types::{
     EpochOffset, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId, TopicPartition,
 };
@@ -24,214 +50,196 @@ pub struct Appended {
     pub is_duplicate: bool,
 }
 
-/// Files to remove, outside the lock.
-#[must_use = "the files stay on disk until the job runs (or the log is opened again)"]
-pub struct RemovalJob {}
-
-impl RemovalJob {
-    /// Removes the files. Blocks.
-    pub fn run(self) -> Result<(), LogDirError> {
-        todo!()
-    }
+/// Where recovery points are kept, for the one moment at which a log must lower its own at once.
+///
+/// An implementor promises that after `Ok` a crash finds a recovery point of this partition at or
+/// below `offset`. Without that, records appended after a truncation could be taken for synced.
+pub trait RecoveryPoints: Send + Sync {
+    fn lower(&self, partition: &TopicPartition, offset: Offset) -> io::Result<()>;
 }
 
-/// What retention did.
-pub struct Retained {
-    pub segments: usize,
-    pub bytes: u64,
-    pub start_offset: Offset,
-    pub job: RemovalJob,
+/// Whose log it is and where.
+struct Identity {
+    disk: Arc<dyn Disk>,
+    log_dir: PathBuf,
+    dir: PathBuf,
+    partition: TopicPartition,
+    topic_id: TopicId,
+    recovery_points: Arc<dyn RecoveryPoints>,
 }
 
 /// One partition's log in its directory. Methods take microseconds (page cache) unless they say
 /// otherwise; those that touch the disk for long hand out a job.
-pub struct PartitionLog {}
+pub struct PartitionLog {
+    id: Identity,
+    config: LogConfig,
+    segments: VecDeque<Segment>,
+    start_offset: Offset,
+    end_offset: Offset,
+    high_watermark: Offset,
+    recovery_point: Offset,
+    epochs: EpochCache,
+    producers: Producers,
+    /// The newest batches of the active segment: reads of the tail need no index.
+    recent: VecDeque<Found>,
+    sync: SyncState,
+    failure: Option<LogDirError>,
+}
+
+/// Batches of the active segment whose places are kept in memory.
+const RECENT_BATCHES_MAX: usize = 64;
 
 impl PartitionLog {
     pub fn topic_partition(&self) -> &TopicPartition {
-        todo!()
+        &self.id.partition
     }
+
     pub fn topic_id(&self) -> TopicId {
-        todo!()
+        self.id.topic_id
     }
+
     /// The partition's directory.
     pub fn dir(&self) -> &Path {
-        todo!()
+        &self.id.dir
     }
+
     pub fn config(&self) -> &LogConfig {
-        todo!()
+        &self.config
     }
+
     /// Takes effect from the next operation on.
     pub fn set_config(&mut self, config: LogConfig) {
-        let _ = config;
-        todo!()
+        self.config = config;
     }
 
     /// The offset after the last record (exclusive).
     pub fn end_offset(&self) -> Offset {
-        todo!()
+        self.end_offset
     }
+
     /// The first readable offset.
     pub fn start_offset(&self) -> Offset {
-        todo!()
+        self.start_offset
     }
+
     /// Everything below has been synced.
     pub fn recovery_point(&self) -> Offset {
-        todo!()
+        self.recovery_point
     }
+
     /// The same as the recovery point: what a synced topic's replica may report.
     pub fn synced_offset(&self) -> Offset {
-        todo!()
+        self.recovery_point
     }
+
     /// The high watermark last set (after opening: the checkpointed one), within start..=end.
     pub fn high_watermark(&self) -> Offset {
-        todo!()
+        self.high_watermark
     }
+
     /// Told by the replica's machine; bounds retention and goes into the checkpoint.
     pub fn set_high_watermark(&mut self, offset: Offset) {
-        let _ = offset;
-        todo!()
+        self.high_watermark = offset.clamp(self.start_offset, self.end_offset);
     }
+
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.segments.iter().map(|segment| segment.size).sum()
     }
+
+    /// Base offsets of the segments, oldest first.
+    pub fn segment_bases(&self) -> Vec<Offset> {
+        self.segments.iter().map(|segment| segment.base).collect()
+    }
+
     /// Why the log takes no more appends, if so.
     pub fn failure(&self) -> Option<&LogDirError> {
-        todo!()
-    }
-
-    /// Appends a client's (or a coordinator's own) batch as leader: checks the producer's
-    /// sequence (window of five batches), stamps base offset and leader epoch, writes once.
-    pub fn append_as_leader(
-        &mut self,
-        batch: &ProducedBatch,
-        leader_epoch: LeaderEpoch,
-        now: Timestamp,
-    ) -> Result<Appended, AppendError> {
-        let _ = (batch, leader_epoch, now);
-        todo!()
-    }
-
-    /// Appends what a leader sent: one or more whole batches, kept byte for byte; the first must
-    /// continue the log. CRCs are checked; producers' histories and epochs follow. Returns the new
-    /// end offset.
-    pub fn append_as_follower(
-        &mut self,
-        records: &Bytes,
-        now: Timestamp,
-    ) -> Result<Offset, AppendError> {
-        let _ = (records, now);
-        todo!()
+        self.failure.as_ref()
     }
 
     /// The newest leader epoch that the log knows; `LeaderEpoch::NONE` if none.
     pub fn latest_epoch(&self) -> LeaderEpoch {
-        todo!()
+        self.epochs.latest()
     }
+
     /// Notes that this leader epoch starts at the end offset (on becoming leader, before the
-    /// first append). Epochs not above the latest change nothing.
+    /// first append). Epochs not above the latest change nothing. It is on disk with the next sync;
+    /// until then it can be told from the batches themselves.
     pub fn assign_epoch_start(&mut self, epoch: LeaderEpoch) -> Result<(), LogDirError> {
-        let _ = epoch;
-        todo!()
+        self.check_open()?;
+        self.epochs.assign(epoch, self.end_offset);
+        Ok(())
     }
+
     /// Kafka's `endOffsetFor`: for the latest epoch (epoch, end offset); above it
     /// (`LeaderEpoch::NONE`, `Offset::NONE`); below all known (epoch, start of the first);
     /// else (the largest epoch not above it, start of the next).
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> EpochOffset {
-        let _ = epoch;
-        todo!()
+        self.epochs.end_offset_for(epoch, self.end_offset)
     }
+
     /// The leader epoch that wrote the record at this offset, if known.
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
-        let _ = offset;
-        todo!()
+        self.epochs.at(offset)
     }
 
-    /// Removes records from `offset` on. In the middle of a batch, the whole batch goes. Syncs,
-    /// since what replaces the removed must not be mistaken for it after a crash. Does nothing if
-    /// the log ends there or earlier.
-    pub fn truncate_to(&mut self, offset: Offset) -> Result<(), LogDirError> {
-        let _ = offset;
-        todo!()
-    }
-    /// Removes everything and goes on at `offset` (a follower whose leader starts above its end).
-    pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> Result<(), LogDirError> {
-        let _ = offset;
-        todo!()
-    }
-    /// Makes records below `offset` unreadable (DeleteRecords, or the leader's start offset); the
-    /// files go with the next retention run. Never goes back, nor past the high watermark.
-    pub fn advance_start_offset(&mut self, offset: Offset) -> Offset {
-        let _ = offset;
-        todo!()
+    /// Every leader epoch known with its start offset, oldest first.
+    pub fn epoch_starts(&self) -> &[EpochOffset] {
+        self.epochs.entries()
     }
 
-    /// Plans a read of whole batches from the one that holds `from`, ending at or before
-    /// `upper_bound` (exclusive; high watermark for consumers, end offset for followers), of at
-    /// most `max_bytes`; with `min_one_batch` the first batch is in it even if it is larger. Stays
-    /// within one segment. `from` at the end offset (or at the bound) is an empty plan.
-    pub fn read_plan(
-        &self,
-        from: Offset,
-        upper_bound: Offset,
-        max_bytes: usize,
-        min_one_batch: bool,
-    ) -> Result<ReadPlan, ReadError> {
-        let _ = (from, upper_bound, max_bytes, min_one_batch);
-        todo!()
-    }
-
-    /// A search for the first record whose timestamp is `timestamp` or later.
-    pub fn offset_for_timestamp(&self, timestamp: Timestamp) -> TimestampSearch {
-        let _ = timestamp;
-        todo!()
-    }
-    /// A search for the record with the largest timestamp.
-    pub fn max_timestamp_offset(&self) -> TimestampSearch {
-        todo!()
-    }
-
-    /// Drops whole segments below the high watermark that are too old, too many, or below the
-    /// start offset, as the policy says.
-    pub fn retention(&mut self, now: Timestamp) -> Result<Retained, LogDirError> {
-        let _ = now;
-        todo!()
-    }
-
-    /// Whether a sync is wanted: a segment was rolled, or `flush.messages`/`flush.ms` is due.
-    pub fn wants_sync(&self, now: Timestamp) -> bool {
-        let _ = now;
-        todo!()
-    }
-    /// A job that syncs what is in the log now. See also `LogHandle::sync`.
-    pub fn sync(&mut self) -> SyncJob {
-        todo!()
-    }
-    /// Moves the recovery point after a job ran; an error poisons the log.
-    pub fn complete_sync(&mut self, synced: Synced) -> Result<(), LogDirError> {
-        let _ = synced;
-        todo!()
-    }
-    /// Syncs under the lock, for callers that own the log alone. Blocks.
-    pub fn flush(&mut self) -> Result<(), LogDirError> {
-        let job = self.sync();
-        self.complete_sync(job.run())
-    }
-
-    /// The last batch kept of a producer: epoch, last sequence, last offset. For DescribeProducers.
+    /// The last batch kept of a producer: epoch, last sequence (-1: none), last offset (-1: none).
     pub fn producer(&self, id: ProducerId) -> Option<(ProducerEpoch, i32, Offset)> {
-        let _ = id;
-        todo!()
+        let entry = self.producers.get(id)?;
+        let last = entry.batches.back();
+        let sequence = last.map_or(-1, |mark| mark.last_sequence);
+        Some((entry.epoch, sequence, last.map_or(Offset::NONE, |mark| mark.last_offset)))
     }
+
     /// Forgets producers that were silent for `producer_expiration_ms`.
     pub fn expire_producers(&mut self, now: Timestamp) {
-        let _ = now;
-        todo!()
+        self.producers.expire(Timestamp(now.0.saturating_sub(self.config.producer_expiration_ms)));
     }
+
     /// The offset of the first record of a transaction still open; the end offset if none is. With
     /// the high watermark it bounds what read_committed consumers see.
     pub fn first_unstable_offset(&self) -> Offset {
-        todo!()
+        self.producers.first_open_transaction().unwrap_or(self.end_offset)
+    }
+
+    fn active(&mut self) -> &mut Segment {
+        self.segments.back_mut().expect("a log has an active segment")
+    }
+
+    /// Ends in `failure`: no append from now on, since what the disk holds is not known.
+    fn poison(&mut self, doing: &str, error: io::Error) -> LogDirError {
+        let doing = format!("{doing} in {}", self.id.dir.display());
+        let error = LogDirError::new(&self.id.log_dir, doing, error);
+        self.failure.get_or_insert_with(|| error.clone());
+        error
+    }
+
+    fn check_open(&self) -> Result<(), LogDirError> {
+        match &self.failure {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    fn note_recent(&mut self, found: Found) {
+        if self.recent.len() == RECENT_BATCHES_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(found);
+    }
+
+    /// The segment that holds `offset`, or would: the last whose base is not above it.
+    fn segment_index(&self, offset: Offset) -> usize {
+        self.segments.partition_point(|segment| segment.base <= offset).saturating_sub(1)
+    }
+
+    /// Where a segment's records end (exclusive).
+    fn segment_end(&self, index: usize) -> Offset {
+        self.segments.get(index + 1).map_or(self.end_offset, |next| next.base)
     }
 }

@@ -1,27 +1,37 @@
 //! Reads that are planned under the log's lock and run outside it.
 
-use crate::ReadError;
+use crate::walk::{Walk, WalkError, read_batch};
+use crate::{LogDirError, ReadError};
 use bytes::Bytes;
 use env::File;
 use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use types::{LeaderEpoch, Offset, Timestamp};
 
 /// A stretch of whole batches in one segment file. Stays readable after truncation or deletion of
-/// the segment; after a truncation the bytes may be others, so the caller checks the leader epoch
-/// again before it sends them.
+/// the segment; after a truncation the bytes may be others (or fewer), so the caller checks the
+/// leader epoch again before it sends them.
 pub struct ReadPlan {
     file: Arc<dyn File>,
-    position: u64,
-    length: usize,
     start_offset: Offset,
+    range: Range<u64>,
 }
 
 impl ReadPlan {
+    pub(crate) fn new(file: Arc<dyn File>, start_offset: Offset, range: Range<u64>) -> ReadPlan {
+        ReadPlan { file, start_offset, range }
+    }
+
     /// Reads the batches: whole ones, of which the first holds the asked offset (its base offset
-    /// may be lower). Empty if the plan is.
+    /// may be lower). Empty if the plan is, or if the log was truncated meanwhile.
     pub fn read(&self) -> io::Result<Bytes> {
-        self.file.read_bytes_at(self.length, self.position)
+        if self.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let bytes = self.file.read_bytes_at(self.len(), self.range.start)?;
+        Ok(if bytes.len() == self.len() { bytes } else { Bytes::new() })
     }
 
     /// The file, for a caller that moves the bytes another way (sendfile, mmap).
@@ -29,17 +39,18 @@ impl ReadPlan {
         &self.file
     }
 
+    /// Where in the file the batches start.
     pub fn position(&self) -> u64 {
-        self.position
+        self.range.start
     }
 
     /// Bytes that `read` returns.
     pub fn len(&self) -> usize {
-        self.length
+        (self.range.end - self.range.start) as usize
     }
 
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.range.is_empty()
     }
 
     /// The offset that was asked for.
@@ -56,12 +67,88 @@ pub struct TimestampOffset {
     pub leader_epoch: LeaderEpoch,
 }
 
+pub(crate) enum SearchGoal {
+    AtOrAfter(Timestamp),
+    Exactly(Timestamp),
+}
+
+/// A stretch of a segment, from a batch's start.
+pub(crate) struct SearchPart {
+    pub file: Arc<dyn File>,
+    pub position: u64,
+    pub end: u64,
+}
+
 /// A search for a timestamp. Reads and may decompress batches, so it runs outside the lock.
-pub struct TimestampSearch {}
+pub struct TimestampSearch {
+    parts: Vec<SearchPart>,
+    goal: SearchGoal,
+    start_offset: Offset,
+    log_dir: PathBuf,
+}
+
+/// Most bytes that one batch may decompress to while its records' timestamps are looked at.
+const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
 
 impl TimestampSearch {
+    pub(crate) fn new(
+        parts: Vec<SearchPart>,
+        goal: SearchGoal,
+        start_offset: Offset,
+        log_dir: PathBuf,
+    ) -> TimestampSearch {
+        TimestampSearch { parts, goal, start_offset, log_dir }
+    }
+
     /// The first record that fits; `None` if there is none.
     pub fn run(self) -> Result<Option<TimestampOffset>, ReadError> {
-        todo!()
+        for part in &self.parts {
+            if let Some(found) = self.search(part).map_err(|error| self.failed(error))? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn failed(&self, error: WalkError) -> ReadError {
+        match error {
+            WalkError::Bad { error, .. } => ReadError::Damaged { offset: self.start_offset, error },
+            WalkError::Io(error) => {
+                ReadError::Io(LogDirError::new(&self.log_dir, "search a timestamp", error))
+            }
+        }
+    }
+
+    fn search(&self, part: &SearchPart) -> Result<Option<TimestampOffset>, WalkError> {
+        let mut walk = Walk::headers(&part.file, part.position, part.end);
+        let target = match self.goal {
+            SearchGoal::AtOrAfter(timestamp) | SearchGoal::Exactly(timestamp) => timestamp,
+        };
+        while let Some(found) = walk.next()? {
+            let header = &found.header;
+            if header.max_timestamp < target || header.last_offset() < self.start_offset {
+                continue;
+            }
+            let bad = |error| WalkError::Bad { position: found.position, error };
+            let batch = read_batch(&part.file, &found)?;
+            for record in batch.records(DECOMPRESSED_BYTES_MAX).map_err(bad)? {
+                let record = record.map_err(bad)?;
+                if record.offset >= self.start_offset && self.fits(record.timestamp) {
+                    return Ok(Some(TimestampOffset {
+                        timestamp: record.timestamp,
+                        offset: record.offset,
+                        leader_epoch: header.leader_epoch,
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn fits(&self, timestamp: Timestamp) -> bool {
+        match self.goal {
+            SearchGoal::AtOrAfter(target) => timestamp >= target,
+            SearchGoal::Exactly(target) => timestamp == target,
+        }
     }
 }

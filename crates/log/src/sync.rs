@@ -1,30 +1,110 @@
 //! A sync that is planned under the log's lock and run outside it.
+//!
+//! Promises: one sync of a log at a time, and none after one that failed: an error that the kernel
+//! reports once cannot be missed by a second job that runs beside the first.
 
-use types::Offset;
+use crate::removal::gone_is_fine;
+use crate::{LogDirError, checkpoint};
+use env::{Disk, File, disk::write_file_atomically};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use types::{EpochOffset, Offset, Timestamp};
+
+/// What a log knows of its syncs.
+#[derive(Default)]
+pub(crate) struct SyncState {
+    /// Held while a job runs; `Some` once one failed.
+    pub gate: Arc<Mutex<Option<LogDirError>>>,
+    /// Raised by every truncation: a job from before says nothing of what was written since.
+    pub generation: u64,
+    /// Counts changes of the directory's names, and how many of them are synced.
+    pub names_changed: u64,
+    pub names_synced: u64,
+    /// The epochs' version that is on disk.
+    pub epochs_saved: u64,
+    /// Snapshots written and not synced.
+    pub snapshots: Vec<Arc<dyn File>>,
+    /// A segment was sealed since the last sync.
+    pub rolled: bool,
+    /// Time of the first append since the last sync.
+    pub unsynced_since: Option<Timestamp>,
+}
+
+/// What a job covers.
+#[derive(Clone, Copy)]
+pub(crate) struct Covered {
+    pub end_offset: Offset,
+    pub generation: u64,
+    pub names: u64,
+    pub epochs: u64,
+}
 
 /// What must reach the disk so that all below `end_offset` survives a power cut.
 pub struct SyncJob {
-    end_offset: Offset,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) log_dir: PathBuf,
+    pub(crate) dir: PathBuf,
+    pub(crate) gate: Arc<Mutex<Option<LogDirError>>>,
+    pub(crate) files: Vec<Arc<dyn File>>,
+    pub(crate) epochs: Option<(PathBuf, Vec<EpochOffset>)>,
+    pub(crate) sync_names: bool,
+    pub(crate) covered: Covered,
 }
 
 /// A job that ran; hand it to `PartitionLog::complete_sync`, whatever came of it.
 #[must_use]
 pub struct Synced {
-    end_offset: Offset,
+    pub(crate) covered: Covered,
+    pub(crate) result: Result<(), LogDirError>,
 }
 
 impl SyncJob {
-    /// Blocks until it is done: call it on a blocking thread.
+    /// Blocks until it is done, and while another job of this log runs: call it on a blocking
+    /// thread.
     pub fn run(self) -> Synced {
-        Synced { end_offset: self.end_offset }
+        let gate = self.gate.clone();
+        let mut failed = gate.lock().expect("no thread panicked in a sync");
+        let result = match &*failed {
+            Some(error) => Err(error.clone()),
+            None => self.sync().map_err(|error| {
+                let doing = format!("sync {}", self.dir.display());
+                LogDirError::new(&self.log_dir, doing, error)
+            }),
+        };
+        if let Err(error) = &result {
+            *failed = Some(error.clone());
+        }
+        Synced { covered: self.covered, result }
     }
 
+    fn sync(&self) -> io::Result<()> {
+        for file in &self.files {
+            file.sync_data()?;
+        }
+        if let Some((path, entries)) = &self.epochs {
+            let text = checkpoint::encode_epochs(entries);
+            write_file_atomically(&*self.disk, path, text.as_bytes())?;
+        }
+        if self.sync_names {
+            // A partition that is being deleted has no directory any more.
+            gone_is_fine(self.disk.sync_dir(&self.dir))?;
+        }
+        Ok(())
+    }
+
+    /// Everything below is synced if the job succeeds.
     pub fn end_offset(&self) -> Offset {
-        self.end_offset
+        self.covered.end_offset
     }
 }
+
 impl Synced {
     pub fn end_offset(&self) -> Offset {
-        self.end_offset
+        self.covered.end_offset
+    }
+
+    pub fn is_ok(&self) -> bool {
+        self.result.is_ok()
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::BatchError;
 use bytes::Bytes;
+use std::io::{Read, Write};
 
 /// A batch's codec, with its number in the attributes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -50,8 +51,22 @@ impl Compression {
 
 /// Compresses a batch's payload at the codec's default level.
 pub fn compress(codec: Compression, plain: &[u8]) -> Vec<u8> {
-    let _ = (codec, plain);
-    todo!()
+    // Writing into memory does not fail.
+    match codec {
+        Compression::None => plain.to_vec(),
+        Compression::Gzip => {
+            let mut writer = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+            writer.write_all(plain).expect("gzip into memory");
+            writer.finish().expect("gzip into memory")
+        }
+        Compression::Snappy => snappy_blocks(plain),
+        Compression::Lz4 => {
+            let mut writer = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            writer.write_all(plain).expect("lz4 into memory");
+            writer.finish().expect("lz4 into memory")
+        }
+        Compression::Zstd => zstd::encode_all(plain, ZSTD_LEVEL).expect("zstd into memory"),
+    }
 }
 
 /// Decompresses a batch's payload into at most `output_bytes_max` bytes.
@@ -60,6 +75,154 @@ pub fn decompress(
     payload: &Bytes,
     output_bytes_max: usize,
 ) -> Result<Bytes, BatchError> {
-    let _ = (codec, payload, output_bytes_max);
-    todo!()
+    match codec {
+        Compression::None => Ok(payload.clone()),
+        Compression::Gzip => {
+            drain(flate2::read::MultiGzDecoder::new(&payload[..]), output_bytes_max)
+        }
+        Compression::Snappy => unsnappy(payload, output_bytes_max),
+        Compression::Lz4 => {
+            drain(lz4_flex::frame::FrameDecoder::new(&payload[..]), output_bytes_max)
+        }
+        Compression::Zstd => {
+            let mut reader = zstd::Decoder::with_buffer(&payload[..]).map_err(bad)?;
+            reader.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(bad)?;
+            drain(reader, output_bytes_max)
+        }
+    }
+}
+
+/// Kafka's default for `compression.zstd.level`.
+const ZSTD_LEVEL: i32 = 3;
+/// A frame may ask for a window of this many bits (8 MiB) at most: the limit that decoders must
+/// support, and far above what levels for record batches use.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Block of the xerial framing, its library's default.
+const SNAPPY_BLOCK_BYTES: usize = 32 * 1024;
+const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
+/// Magic, then version and lowest compatible version, 4 bytes each.
+const XERIAL_HEADER_BYTES: usize = 16;
+
+fn bad(error: impl std::fmt::Display) -> BatchError {
+    BatchError::BadCompression(error.to_string())
+}
+
+fn drain(reader: impl Read, limit: usize) -> Result<Bytes, BatchError> {
+    let mut out = Vec::new();
+    let read = reader.take(limit as u64 + 1).read_to_end(&mut out).map_err(bad)?;
+    if read > limit {
+        return Err(BatchError::DecompressedTooLarge { limit });
+    }
+    Ok(out.into())
+}
+
+fn snappy_blocks(plain: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(XERIAL_HEADER_BYTES + plain.len() / 2);
+    out.extend_from_slice(XERIAL_MAGIC);
+    out.extend_from_slice(&1u32.to_be_bytes());
+    out.extend_from_slice(&1u32.to_be_bytes());
+    let mut encoder = snap::raw::Encoder::new();
+    for block in plain.chunks(SNAPPY_BLOCK_BYTES) {
+        let block = encoder.compress_vec(block).expect("a block is below snappy's limit");
+        out.extend_from_slice(&(block.len() as u32).to_be_bytes());
+        out.extend_from_slice(&block);
+    }
+    out
+}
+
+/// Some clients write one bare snappy block instead of the xerial framing; both are read.
+fn unsnappy(payload: &Bytes, limit: usize) -> Result<Bytes, BatchError> {
+    let mut out = Vec::new();
+    if !payload.starts_with(XERIAL_MAGIC) {
+        unsnappy_block(payload, limit, &mut out)?;
+        return Ok(out.into());
+    }
+    if payload.len() < XERIAL_HEADER_BYTES {
+        return Err(bad("xerial header is cut off"));
+    }
+    let mut rest = &payload[XERIAL_HEADER_BYTES..];
+    while !rest.is_empty() {
+        let Some((size, after)) = rest.split_first_chunk::<4>() else {
+            return Err(bad("xerial block length is cut off"));
+        };
+        let size = u32::from_be_bytes(*size) as usize;
+        if size > after.len() {
+            return Err(bad("xerial block is cut off"));
+        }
+        let (block, after) = after.split_at(size);
+        unsnappy_block(block, limit, &mut out)?;
+        rest = after;
+    }
+    Ok(out.into())
+}
+
+fn unsnappy_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), BatchError> {
+    let size = snap::raw::decompress_len(block).map_err(bad)?;
+    if size > limit - out.len() {
+        return Err(BatchError::DecompressedTooLarge { limit });
+    }
+    // A byte of snappy input makes at most 64 bytes of output (a copy of 64 takes 3 bytes): a block
+    // that claims more lies, and is refused before its room is allocated.
+    if size > block.len().saturating_mul(64) {
+        return Err(bad("snappy block claims more than it can hold"));
+    }
+    let start = out.len();
+    out.resize(start + size, 0);
+    let made = snap::raw::Decoder::new().decompress(block, &mut out[start..]).map_err(bad)?;
+    if made != size {
+        return Err(bad("snappy block is shorter than it claims"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> Vec<u8> {
+        (0..100_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn every_codec_gives_back_what_it_got() {
+        for codec in Compression::ALL {
+            for plain in [Vec::new(), b"x".to_vec(), text()] {
+                let packed = Bytes::from(compress(codec, &plain));
+                let back = decompress(codec, &packed, plain.len());
+                assert_eq!(back.as_deref(), Ok(&plain[..]), "{codec:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn output_stops_at_the_cap() {
+        let bomb = vec![0u8; 8 << 20];
+        for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+            let packed = Bytes::from(compress(codec, &bomb));
+            let limit = 1 << 20;
+            assert_eq!(
+                decompress(codec, &packed, limit),
+                Err(BatchError::DecompressedTooLarge { limit }),
+                "{codec:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn noise_is_an_error_not_a_panic() {
+        let noise = Bytes::from_static(&[0xa5; 64]);
+        for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+            assert!(decompress(codec, &noise, 1 << 20).is_err(), "{codec:?}");
+            let packed = Bytes::from(compress(codec, &text()));
+            let cut = packed.slice(..packed.len() - 5);
+            assert!(decompress(codec, &cut, 1 << 20).is_err(), "{codec:?} cut");
+        }
+    }
+
+    #[test]
+    fn a_bare_snappy_block_is_read_too() {
+        let packed = snap::raw::Encoder::new().compress_vec(b"hello hello hello").unwrap();
+        let back = decompress(Compression::Snappy, &packed.into(), 100).unwrap();
+        assert_eq!(&back[..], b"hello hello hello");
+    }
 }

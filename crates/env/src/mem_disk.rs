@@ -1,0 +1,642 @@
+//! A disk in memory that can lose what was not synced: for tests and the simulator.
+//!
+//! Promises: what `sync_data` covered of a file, and what `sync_dir` covered of a directory's names,
+//! survives `crash`; of the rest, a seed decides, write by write and name by name. A write that was
+//! not synced survives whole, torn at a block, or not at all; a file that was made and whose name
+//! was not synced may be gone; a rename or removal may be undone. Want of space and I/O errors can
+//! be asked for. One seed gives one outcome.
+//! Does not: reorder two writes to the same bytes of a file so that the older one wins; lose a
+//! directory whose own name is older than the last sync of its parent.
+
+use crate::disk::{DirEntry, Disk, File, Open};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Unit in which an unsynced write is torn.
+const BLOCK_BYTES: usize = 512;
+
+/// A file's bytes, independent of its names.
+#[derive(Clone, Default)]
+struct Inode {
+    content: Vec<u8>,
+    synced: Vec<u8>,
+    /// What happened since the last sync, in order.
+    unsynced: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write { position: usize, bytes: Vec<u8> },
+    SetLen(usize),
+}
+
+impl Change {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Change::Write { position, bytes } => {
+                let end = position + bytes.len();
+                if content.len() < end {
+                    content.resize(end, 0);
+                }
+                content[*position..end].copy_from_slice(bytes);
+            }
+            Change::SetLen(len) => content.resize(*len, 0),
+        }
+    }
+}
+
+type InodeId = u64;
+
+#[derive(Default)]
+struct State {
+    inodes: BTreeMap<InodeId, Inode>,
+    /// Files by path, as programs see them.
+    files: BTreeMap<PathBuf, InodeId>,
+    dirs: BTreeSet<PathBuf>,
+    /// The same, as a crash finds them.
+    synced_files: BTreeMap<PathBuf, InodeId>,
+    synced_dirs: BTreeSet<PathBuf>,
+    locks: BTreeSet<PathBuf>,
+    next_inode: InodeId,
+    /// How often each file is open: it stays until it is closed, whatever becomes of its names.
+    open: BTreeMap<InodeId, u64>,
+    /// Raised by a crash: files and locks from before are dead.
+    life: u64,
+    faults: Faults,
+    stats: MemDiskStats,
+}
+
+#[derive(Default)]
+struct Faults {
+    capacity: Option<u64>,
+    /// Paths that contain this text fail to sync.
+    failing_syncs: Option<String>,
+    /// Paths that contain this text fail to be written.
+    failing_writes: Option<String>,
+    /// Changes that succeed before everything fails, as at a power cut.
+    changes_left: Option<u64>,
+}
+
+/// How often things were done, for tests that bound them.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct MemDiskStats {
+    pub reads: u64,
+    pub read_bytes: u64,
+    pub writes: u64,
+    pub syncs: u64,
+}
+
+/// See the module. Clones are the same disk.
+#[derive(Clone, Default)]
+pub struct MemDisk(Arc<Mutex<State>>);
+
+struct MemFile {
+    disk: MemDisk,
+    inode: InodeId,
+    path: PathBuf,
+    life: u64,
+}
+
+fn eio(what: &str) -> io::Error {
+    io::Error::other(format!("injected i/o error: {what}"))
+}
+
+fn not_found(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{} is not there", path.display()))
+}
+
+impl MemDisk {
+    pub fn new() -> MemDisk {
+        MemDisk::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no thread panicked in the disk")
+    }
+
+    /// Cuts the power: what was not synced is lost, torn or kept, as the seed decides. Open files
+    /// and locks of before are dead; faults are gone.
+    pub fn crash(&self, seed: u64) {
+        let mut state = self.state();
+        let mut rng = SmallRng::seed_from_u64(seed);
+        state.lose_names(&mut rng);
+        state.lose_writes(&mut rng);
+        state.life += 1;
+        state.open.clear();
+        state.collect();
+        state.locks.clear();
+        state.faults = Faults::default();
+    }
+
+    /// From now on files may hold this many bytes together; more is "no space left".
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().faults.capacity = bytes;
+    }
+
+    /// Syncs of files whose path contains this text fail.
+    pub fn fail_syncs(&self, of: Option<&str>) {
+        self.state().faults.failing_syncs = of.map(str::to_owned);
+    }
+
+    /// Writes to files whose path contains this text fail.
+    pub fn fail_writes(&self, of: Option<&str>) {
+        self.state().faults.failing_writes = of.map(str::to_owned);
+    }
+
+    /// After this many more changes (writes, cuts, names, syncs) every one fails: for stopping a
+    /// program between any two, before a `crash`.
+    pub fn stop_after(&self, changes: Option<u64>) {
+        self.state().faults.changes_left = changes;
+    }
+
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        self.state().used()
+    }
+
+    pub fn stats(&self) -> MemDiskStats {
+        self.state().stats
+    }
+
+    /// Flips a bit of a file behind everybody's back.
+    pub fn flip_bit(&self, path: &Path, position: usize) {
+        let mut state = self.state();
+        let inode = state.files[path];
+        let inode = state.inodes.get_mut(&inode).expect("a name has its file");
+        inode.content[position] ^= 1;
+        if let Some(byte) = inode.synced.get_mut(position) {
+            *byte ^= 1;
+        }
+    }
+}
+
+impl State {
+    fn used(&self) -> u64 {
+        self.inodes.values().map(|inode| inode.content.len() as u64).sum()
+    }
+
+    fn change(&mut self, path: &Path) -> io::Result<()> {
+        if let Some(left) = &mut self.faults.changes_left {
+            if *left == 0 {
+                return Err(eio("the disk has stopped"));
+            }
+            *left -= 1;
+        }
+        let text = path.to_string_lossy();
+        match &self.faults.failing_writes {
+            Some(part) if text.contains(part) => Err(eio("write")),
+            _ => Ok(()),
+        }
+    }
+
+    fn parent_exists(&self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() && !self.dirs.contains(dir) => {
+                Err(not_found(dir))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Drops files that no name, synced or not, leads to.
+    fn collect(&mut self) {
+        let mut live: BTreeSet<InodeId> = self.files.values().copied().collect();
+        live.extend(self.synced_files.values());
+        live.extend(self.open.keys());
+        self.inodes.retain(|id, _| live.contains(id));
+    }
+
+    fn lose_names(&mut self, rng: &mut SmallRng) {
+        let paths: BTreeSet<PathBuf> =
+            self.files.keys().chain(self.synced_files.keys()).cloned().collect();
+        let dirs: BTreeSet<PathBuf> = self.dirs.union(&self.synced_dirs).cloned().collect();
+        let mut kept_dirs = BTreeSet::new();
+        for dir in dirs {
+            let (now, before) = (self.dirs.contains(&dir), self.synced_dirs.contains(&dir));
+            let there = if now == before || rng.random_bool(0.5) { now } else { before };
+            let rooted = dir.parent().is_none_or(|parent| {
+                parent.as_os_str().is_empty()
+                    || parent == Path::new("/")
+                    || kept_dirs.contains(parent)
+            });
+            if there && rooted {
+                kept_dirs.insert(dir);
+            }
+        }
+        let mut kept = BTreeMap::new();
+        for path in paths {
+            let (now, before) = (self.files.get(&path), self.synced_files.get(&path));
+            let found = if now == before || rng.random_bool(0.5) { now } else { before };
+            let rooted = path
+                .parent()
+                .is_none_or(|parent| parent.as_os_str().is_empty() || kept_dirs.contains(parent));
+            if let Some(inode) = found
+                && rooted
+            {
+                kept.insert(path, *inode);
+            }
+        }
+        self.files = kept.clone();
+        self.synced_files = kept;
+        self.dirs = kept_dirs.clone();
+        self.synced_dirs = kept_dirs;
+        self.collect();
+    }
+
+    fn lose_writes(&mut self, rng: &mut SmallRng) {
+        for inode in self.inodes.values_mut() {
+            let mut content = std::mem::take(&mut inode.synced);
+            for change in std::mem::take(&mut inode.unsynced) {
+                match (rng.random_range(0..4), change) {
+                    (0, _) => {}
+                    (1, Change::Write { position, bytes }) => {
+                        tear(&mut content, position, &bytes, rng);
+                    }
+                    (_, change) => change.apply(&mut content),
+                }
+            }
+            inode.synced.clone_from(&content);
+            inode.content = content;
+        }
+    }
+}
+
+/// Writes each block, or leaves it as it was.
+fn tear(content: &mut Vec<u8>, position: usize, bytes: &[u8], rng: &mut SmallRng) {
+    let mut at = position;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let room = BLOCK_BYTES - at % BLOCK_BYTES;
+        let (block, after) = rest.split_at(room.min(rest.len()));
+        if rng.random_bool(0.5) {
+            Change::Write { position: at, bytes: block.to_vec() }.apply(content);
+        }
+        at += block.len();
+        rest = after;
+    }
+}
+
+impl MemFile {
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.disk.state();
+        if state.life != self.life {
+            return Err(eio("the file is of a life before the crash"));
+        }
+        Ok(state)
+    }
+
+    fn change(&self, change: Change) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.change(&self.path)?;
+        state.stats.writes += 1;
+        let capacity = state.faults.capacity.unwrap_or(u64::MAX);
+        let used = state.used();
+        let inode = state.inodes.get_mut(&self.inode).expect("an open file stays");
+        let change = match change {
+            Change::Write { position, bytes } => {
+                let end = position + bytes.len();
+                let grow = end.saturating_sub(inode.content.len()) as u64;
+                let room = capacity.saturating_sub(used);
+                if grow > room {
+                    // As a file system does it: what fits is written, and then it fails.
+                    let part = bytes.len() - (grow - room) as usize;
+                    let part = Change::Write { position, bytes: bytes[..part].to_vec() };
+                    part.apply(&mut inode.content);
+                    inode.unsynced.push(part);
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                Change::Write { position, bytes }
+            }
+            cut => cut,
+        };
+        change.apply(&mut inode.content);
+        inode.unsynced.push(change);
+        Ok(())
+    }
+}
+
+impl File for MemFile {
+    fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
+        self.change(Change::Write { position: position as usize, bytes: buf.to_vec() })
+    }
+
+    fn write_all_vectored_at(&self, bufs: &[io::IoSlice<'_>], position: u64) -> io::Result<()> {
+        let bytes = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+        self.change(Change::Write { position: position as usize, bytes })
+    }
+
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut state = self.state()?;
+        state.stats.reads += 1;
+        let count = match state.inodes.get(&self.inode) {
+            None => 0,
+            Some(inode) => {
+                let from = inode.content.len().min(position as usize);
+                let count = buf.len().min(inode.content.len() - from);
+                buf[..count].copy_from_slice(&inode.content[from..from + count]);
+                count
+            }
+        };
+        state.stats.read_bytes += count as u64;
+        Ok(count)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state()?.inodes.get(&self.inode).map_or(0, |inode| inode.content.len() as u64))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.change(Change::SetLen(len as usize))
+    }
+
+    fn allocate(&self, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.change(&self.path)?;
+        state.stats.syncs += 1;
+        let text = self.path.to_string_lossy();
+        if state.faults.failing_syncs.as_ref().is_some_and(|part| text.contains(part)) {
+            return Err(eio("sync"));
+        }
+        if let Some(inode) = state.inodes.get_mut(&self.inode) {
+            inode.unsynced.clear();
+            inode.synced.clone_from(&inode.content);
+        }
+        Ok(())
+    }
+}
+
+impl Disk for MemDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+        let mut state = self.state();
+        let found = state.files.get(path).copied();
+        let inode = match (found, how) {
+            (Some(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(inode), _) => inode,
+            (None, Open::Read | Open::Write) => return Err(not_found(path)),
+            (None, Open::Create | Open::CreateNew) => {
+                state.parent_exists(path)?;
+                state.change(path)?;
+                state.next_inode += 1;
+                let inode = state.next_inode;
+                state.inodes.insert(inode, Inode::default());
+                state.files.insert(path.to_owned(), inode);
+                inode
+            }
+        };
+        let life = state.life;
+        *state.open.entry(inode).or_default() += 1;
+        Ok(Arc::new(MemFile { disk: self.clone(), inode, path: path.to_owned(), life }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        for dir in path.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+            if !state.dirs.contains(dir) {
+                state.change(dir)?;
+                state.dirs.insert(dir.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        if let Some(inode) = state.files.get(from).copied() {
+            state.parent_exists(to)?;
+            state.change(from)?;
+            state.files.remove(from);
+            state.files.insert(to.to_owned(), inode);
+            state.collect();
+            return Ok(());
+        }
+        if !state.dirs.contains(from) {
+            return Err(not_found(from));
+        }
+        state.change(from)?;
+        // A directory moves with what it holds, and what was synced in it stays so.
+        let moved = |path: &PathBuf| to.join(path.strip_prefix(from).expect("below the directory"));
+        let below = |path: &PathBuf| path.starts_with(from);
+        let files = std::mem::take(&mut state.files);
+        state.files = files
+            .into_iter()
+            .map(|(path, inode)| if below(&path) { (moved(&path), inode) } else { (path, inode) })
+            .collect();
+        let inner: Vec<(PathBuf, InodeId)> =
+            state.synced_files.iter().filter(|e| below(e.0)).map(|e| (e.0.clone(), *e.1)).collect();
+        for (path, inode) in inner {
+            state.synced_files.insert(moved(&path), inode);
+        }
+        let dirs = std::mem::take(&mut state.dirs);
+        state.dirs =
+            dirs.into_iter().map(|dir| if below(&dir) { moved(&dir) } else { dir }).collect();
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.files.contains_key(path) {
+            return Err(not_found(path));
+        }
+        state.change(path)?;
+        state.files.remove(path);
+        state.collect();
+        Ok(())
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.dirs.contains(path) {
+            return Err(not_found(path));
+        }
+        state.change(path)?;
+        state.files.retain(|file, _| !file.starts_with(path));
+        state.dirs.retain(|dir| !dir.starts_with(path));
+        state.collect();
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let state = self.state();
+        if !state.dirs.contains(path) {
+            return Err(not_found(path));
+        }
+        let entry = |inner: &PathBuf, is_dir| {
+            let name = inner.file_name().filter(|_| inner.parent() == Some(path))?;
+            Some(DirEntry { name: name.to_string_lossy().into_owned(), is_dir })
+        };
+        let mut entries: Vec<DirEntry> = state
+            .files
+            .keys()
+            .filter_map(|file| entry(file, false))
+            .chain(state.dirs.iter().filter_map(|dir| entry(dir, true)))
+            .collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        let state = self.state();
+        state.files.contains_key(path) || state.dirs.contains(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.dirs.contains(path) {
+            return Err(not_found(path));
+        }
+        state.change(path)?;
+        state.stats.syncs += 1;
+        let text = path.to_string_lossy();
+        if state.faults.failing_syncs.as_ref().is_some_and(|part| text.contains(part)) {
+            return Err(eio("sync"));
+        }
+        let State { files, dirs, synced_files, synced_dirs, .. } = &mut *state;
+        let inside = |inner: &Path| inner.parent() == Some(path);
+        synced_files.retain(|file, _| !inside(file));
+        synced_files.extend(files.iter().filter(|e| inside(e.0)).map(|e| (e.0.clone(), *e.1)));
+        synced_dirs.retain(|dir| !inside(dir));
+        synced_dirs.extend(dirs.iter().filter(|dir| inside(dir)).cloned());
+        state.collect();
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        self.open(path, Open::Create)?;
+        let mut state = self.state();
+        if !state.locks.insert(path.to_owned()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(MemLock { disk: self.clone(), path: path.to_owned(), life: state.life }))
+    }
+}
+
+impl Drop for MemFile {
+    fn drop(&mut self) {
+        let mut state = self.disk.state();
+        if state.life != self.life {
+            return;
+        }
+        if let Some(count) = state.open.get_mut(&self.inode) {
+            *count -= 1;
+            if *count == 0 {
+                state.open.remove(&self.inode);
+                state.collect();
+            }
+        }
+    }
+}
+
+struct MemLock {
+    disk: MemDisk,
+    path: PathBuf,
+    life: u64,
+}
+
+impl Drop for MemLock {
+    fn drop(&mut self) {
+        let mut state = self.disk.state();
+        if state.life == self.life {
+            state.locks.remove(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{read_file, write_file_atomically};
+
+    fn disk() -> MemDisk {
+        let disk = MemDisk::new();
+        disk.create_dir_all(Path::new("/d")).unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        disk
+    }
+
+    #[test]
+    fn what_is_synced_survives_every_crash() {
+        for seed in 0..50 {
+            let disk = disk();
+            let path = Path::new("/d/a");
+            let file = disk.open(path, Open::CreateNew).unwrap();
+            file.write_all_at(b"kept", 0).unwrap();
+            file.sync_data().unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            file.write_all_at(b"more", 4).unwrap();
+            disk.crash(seed);
+            let found = read_file(&disk, path).unwrap();
+            assert!(found.starts_with(b"kept"), "seed {seed}: {found:?}");
+            assert!(file.read_at(&mut [0; 4], 0).is_err(), "a file of before is dead");
+        }
+    }
+
+    #[test]
+    fn what_is_not_synced_is_lost_kept_or_torn() {
+        let (mut lost, mut kept, mut torn, mut nameless) = (0, 0, 0, 0);
+        for seed in 0..200 {
+            let disk = disk();
+            let file = disk.open(Path::new("/d/a"), Open::Create).unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            file.write_all_at(&[1; 2000], 0).unwrap();
+            disk.open(Path::new("/d/b"), Open::Create).unwrap();
+            disk.crash(seed);
+            let found = read_file(&disk, Path::new("/d/a")).unwrap();
+            match found.iter().filter(|b| **b == 1).count() {
+                0 => lost += 1,
+                2000 => kept += 1,
+                _ => torn += 1,
+            }
+            nameless += u32::from(!disk.exists(Path::new("/d/b")));
+        }
+        assert!(lost > 10 && kept > 10 && torn > 10, "{lost} {kept} {torn}");
+        assert!((50..150).contains(&nameless), "{nameless}");
+    }
+
+    #[test]
+    fn an_atomic_write_is_old_or_new_after_a_crash_anywhere() {
+        for changes in 0..8 {
+            for seed in 0..20 {
+                let disk = disk();
+                let path = Path::new("/d/a");
+                write_file_atomically(&disk, path, b"old").unwrap();
+                disk.stop_after(Some(changes));
+                let done = write_file_atomically(&disk, path, b"newer").is_ok();
+                disk.crash(seed);
+                let found = read_file(&disk, path).unwrap();
+                let fits = &found[..] == b"newer" || (!done && &found[..] == b"old");
+                assert!(fits, "{changes} {seed} {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_fits_and_then_refuses() {
+        let disk = disk();
+        let file = disk.open(Path::new("/d/a"), Open::Create).unwrap();
+        disk.set_capacity(Some(6));
+        file.write_all_at(b"1234", 0).unwrap();
+        let error = file.write_all_at(b"5678", 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.len().unwrap(), 6);
+        file.set_len(4).unwrap();
+        file.write_all_at(b"56", 4).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_held_once() {
+        let disk = disk();
+        let lock = disk.lock(Path::new("/d/.lock")).unwrap();
+        let again = disk.lock(Path::new("/d/.lock"));
+        assert_eq!(again.err().map(|e| e.kind()), Some(io::ErrorKind::WouldBlock));
+        drop(lock);
+        assert!(disk.lock(Path::new("/d/.lock")).is_ok());
+    }
+}

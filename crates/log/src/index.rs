@@ -1,0 +1,307 @@
+//! A segment's sparse indexes: offset to position, and timestamp to offset.
+//!
+//! Promises: memory per index stays below [`TAIL_ENTRIES_MAX`] entries, the rest is in the file;
+//! a lookup is a hint that the caller checks against the log, since the files have no checksums and
+//! are not synced before the segment is sealed. They can always be rebuilt from the log.
+//!
+//! | file | entry (big-endian) |
+//! |--|--|
+//! | `.index` | relative offset i32 (of the last record of a batch), position i32 (of that batch) |
+//! | `.timeindex` | timestamp i64 (largest so far), relative offset i32 (last of the batch that has it) |
+
+use crate::error::is_no_space;
+use env::{Disk, File, disk::Open};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use types::Timestamp;
+
+/// Entries kept in memory before they go to the file: two writes per 2 MiB of log, by default.
+const TAIL_ENTRIES_MAX: usize = 512;
+/// Entries read at once by a lookup in the file, when the binary search has come this close.
+const SCAN_ENTRIES: u64 = 64;
+
+/// A fixed-size entry with a key that does not fall along the file.
+pub trait Entry: Copy {
+    const BYTES: usize;
+    type Key: Ord + Copy;
+    fn key(&self) -> Self::Key;
+    fn encode(&self, out: &mut Vec<u8>);
+    /// `bytes` has exactly `BYTES` bytes.
+    fn decode(bytes: &[u8]) -> Self;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OffsetEntry {
+    pub relative: u32,
+    pub position: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeEntry {
+    pub timestamp: Timestamp,
+    pub relative: u32,
+}
+
+fn be<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes[at..at + N].try_into().expect("slice of the asked length")
+}
+
+impl Entry for OffsetEntry {
+    const BYTES: usize = 8;
+    type Key = u32;
+    fn key(&self) -> u32 {
+        self.relative
+    }
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.relative.to_be_bytes());
+        out.extend_from_slice(&self.position.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> OffsetEntry {
+        OffsetEntry {
+            relative: u32::from_be_bytes(be(bytes, 0)),
+            position: u32::from_be_bytes(be(bytes, 4)),
+        }
+    }
+}
+
+impl Entry for TimeEntry {
+    const BYTES: usize = 12;
+    type Key = Timestamp;
+    fn key(&self) -> Timestamp {
+        self.timestamp
+    }
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.timestamp.0.to_be_bytes());
+        out.extend_from_slice(&self.relative.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> TimeEntry {
+        TimeEntry {
+            timestamp: Timestamp(i64::from_be_bytes(be(bytes, 0))),
+            relative: u32::from_be_bytes(be(bytes, 8)),
+        }
+    }
+}
+
+struct Opened {
+    file: Arc<dyn File>,
+    entries: u64,
+}
+
+/// One index file with its newest entries in memory.
+pub struct EntryIndex<E> {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    /// Opened at first use: a clean start touches no index of a sealed segment.
+    opened: OnceLock<Opened>,
+    /// Known to be empty: no file was there. It is made when entries are written.
+    fresh: bool,
+    tail: Vec<E>,
+}
+
+impl<E: Entry> EntryIndex<E> {
+    /// An index whose file, if there is one, is taken as it is.
+    pub fn existing(disk: Arc<dyn Disk>, path: PathBuf) -> EntryIndex<E> {
+        EntryIndex { disk, path, opened: OnceLock::new(), fresh: false, tail: Vec::new() }
+    }
+
+    /// An empty index; what the file held goes.
+    pub fn empty(disk: Arc<dyn Disk>, path: PathBuf) -> io::Result<EntryIndex<E>> {
+        let mut index = EntryIndex::existing(disk, path);
+        index.fresh = true;
+        if index.disk.exists(&index.path) {
+            let file = index.disk.open(&index.path, Open::Write)?;
+            file.set_len(0)?;
+            let _ = index.opened.set(Opened { file, entries: 0 });
+        }
+        Ok(index)
+    }
+
+    pub fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    fn opened(&self) -> io::Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let file = self.disk.open(&self.path, Open::Create)?;
+        let entries = file.len()? / E::BYTES as u64;
+        // Another thread may have been first; its file is as good.
+        Ok(self.opened.get_or_init(|| Opened { file, entries }))
+    }
+
+    /// Entries in the file.
+    fn written(&self) -> io::Result<u64> {
+        match self.opened.get() {
+            None if self.fresh => Ok(0),
+            _ => Ok(self.opened()?.entries),
+        }
+    }
+
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.written()? + self.tail.len() as u64)
+    }
+
+    /// Whether another entry would pass the configured size.
+    pub fn is_full(&self, bytes_max: u32) -> io::Result<bool> {
+        Ok((self.len()? + 1) * E::BYTES as u64 > u64::from(bytes_max))
+    }
+
+    pub fn last(&self) -> io::Result<Option<E>> {
+        if let Some(last) = self.tail.last() {
+            return Ok(Some(*last));
+        }
+        match self.written()?.checked_sub(1) {
+            None => Ok(None),
+            Some(last) => self.opened()?.read::<E>(last, 1).map(|entries| entries.first().copied()),
+        }
+    }
+
+    /// Appends an entry, whose key is not below the last one's.
+    pub fn push(&mut self, entry: E) -> io::Result<()> {
+        self.tail.push(entry);
+        if self.tail.len() < TAIL_ENTRIES_MAX {
+            return Ok(());
+        }
+        match self.write_tail() {
+            // An index may be sparser: half of the entries wait for space to come back.
+            Err(error) if is_no_space(&error) => {
+                let mut keep = false;
+                self.tail.retain(|_| {
+                    keep = !keep;
+                    keep
+                });
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Moves the entries in memory to the file, which is made if absent. Not synced.
+    pub fn write_tail(&mut self) -> io::Result<()> {
+        let opened = self.opened()?;
+        if self.tail.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(self.tail.len() * E::BYTES);
+        for entry in &self.tail {
+            entry.encode(&mut bytes);
+        }
+        opened.file.write_all_at(&bytes, opened.entries * E::BYTES as u64)?;
+        let (file, entries) = (opened.file.clone(), opened.entries + self.tail.len() as u64);
+        self.opened = OnceLock::from(Opened { file, entries });
+        self.tail.clear();
+        Ok(())
+    }
+
+    /// The file, for a sync.
+    pub fn file(&self) -> io::Result<Arc<dyn File>> {
+        Ok(self.opened()?.file.clone())
+    }
+
+    /// The last entry for which `below` holds; it must hold for a prefix of the entries.
+    pub fn last_where(&self, below: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
+        if self.tail.first().is_some_and(&below) {
+            let count = self.tail.partition_point(below);
+            return Ok(Some(self.tail[count - 1]));
+        }
+        if self.written()? == 0 {
+            return Ok(None);
+        }
+        let opened = self.opened()?;
+        let (mut low, mut high) = (0, opened.entries);
+        while high - low > SCAN_ENTRIES {
+            let middle = low + (high - low) / 2;
+            match opened.read::<E>(middle, 1)?.first() {
+                Some(entry) if below(entry) => low = middle,
+                _ => high = middle,
+            }
+        }
+        let entries = opened.read::<E>(low, high - low)?;
+        let count = entries.partition_point(below);
+        Ok(count.checked_sub(1).map(|index| entries[index]))
+    }
+
+    /// Drops the entries from the first one for which `keep` fails on.
+    pub fn truncate(&mut self, keep: impl Fn(&E) -> bool) -> io::Result<()> {
+        let kept = self.tail.partition_point(&keep);
+        self.tail.truncate(kept);
+        if kept > 0 || self.written()? == 0 {
+            return Ok(());
+        }
+        let opened = self.opened()?;
+        let mut entries = opened.entries;
+        while let Some(last) = entries.checked_sub(1) {
+            match opened.read::<E>(last, 1)?.first() {
+                Some(entry) if keep(entry) => break,
+                _ => entries = last,
+            }
+        }
+        if entries < opened.entries {
+            let file = opened.file.clone();
+            file.set_len(entries * E::BYTES as u64)?;
+            self.opened = OnceLock::from(Opened { file, entries });
+        }
+        Ok(())
+    }
+}
+
+impl Opened {
+    fn read<E: Entry>(&self, first: u64, count: u64) -> io::Result<Vec<E>> {
+        let bytes = self.file.read_bytes_at(count as usize * E::BYTES, first * E::BYTES as u64)?;
+        Ok(bytes.chunks_exact(E::BYTES).map(E::decode).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env::disk::MemDisk;
+    use std::path::Path;
+
+    fn entry(n: u32) -> OffsetEntry {
+        OffsetEntry { relative: n * 10, position: n * 100 }
+    }
+
+    fn index(disk: &Arc<MemDisk>) -> EntryIndex<OffsetEntry> {
+        EntryIndex::existing(disk.clone(), Path::new("d/0.index").to_path_buf())
+    }
+
+    #[test]
+    fn lookups_find_the_floor_in_memory_and_in_the_file() {
+        let disk = Arc::new(MemDisk::new());
+        disk.create_dir_all(Path::new("d")).unwrap();
+        let mut index = index(&disk);
+        for n in 1..=1300 {
+            index.push(entry(n)).unwrap();
+        }
+        assert_eq!(index.len().unwrap(), 1300);
+        let floor = |relative| index.last_where(|e| e.relative <= relative).unwrap();
+        assert_eq!(floor(9), None);
+        for n in [1, 63, 64, 65, 500, 1023, 1024, 1025, 1300] {
+            assert_eq!(floor(n * 10), Some(entry(n)));
+            assert_eq!(floor(n * 10 + 9), Some(entry(n)));
+        }
+        assert_eq!(index.last().unwrap(), Some(entry(1300)));
+    }
+
+    #[test]
+    fn truncation_reaches_into_the_file() {
+        let disk = Arc::new(MemDisk::new());
+        disk.create_dir_all(Path::new("d")).unwrap();
+        let mut first = index(&disk);
+        for n in 1..=600 {
+            first.push(entry(n)).unwrap();
+        }
+        first.truncate(|e| e.relative < 5000).unwrap();
+        assert_eq!(first.last().unwrap(), Some(entry(499)));
+        first.push(entry(700)).unwrap();
+        first.write_tail().unwrap();
+        let again = index(&disk);
+        assert_eq!(again.len().unwrap(), 500);
+        assert_eq!(again.last().unwrap(), Some(entry(700)));
+        assert!(again.is_full(4000).unwrap());
+        assert!(!again.is_full(4008).unwrap());
+    }
+}

@@ -1,0 +1,106 @@
+//! Opening all partitions of one log directory, in parallel.
+
+use crate::dir_checkpoints::{DirCheckpoints, Which};
+use crate::dirs::LogDir;
+use crate::names::{DELETE_DIR, partition_of_dir};
+use crate::{LogDirError, LogManagerOptions, OpenLog, OpenLogError, PartitionLog, Recovered};
+use env::Disk;
+use std::io;
+use std::sync::{Arc, Mutex};
+use types::TopicPartition;
+
+/// What was found in a directory.
+pub struct OpenedDir {
+    pub checkpoints: Arc<DirCheckpoints>,
+    pub logs: Vec<(PartitionLog, Recovered)>,
+    /// Partitions that are there and cannot be opened, with the reason.
+    pub closed: Vec<(TopicPartition, String)>,
+}
+
+/// Opens every partition of a directory on `recovery_threads` threads. Directories that wait for
+/// their removal are removed; strays are left alone. An I/O error fails the whole directory.
+pub fn open_dir(
+    disk: &Arc<dyn Disk>,
+    dir: &LogDir,
+    options: &LogManagerOptions,
+) -> Result<OpenedDir, LogDirError> {
+    let failed = |doing: &str, error: io::Error| LogDirError::new(&dir.path, doing, error);
+    let names = disk.list(&dir.path).map_err(|error| failed("list it", error))?;
+    let mut partitions = Vec::new();
+    for entry in names.iter().filter(|entry| entry.is_dir) {
+        if entry.name.ends_with(DELETE_DIR) && partition_of_dir(&entry.name).is_none() {
+            let removed = disk.remove_dir_all(&dir.path.join(&entry.name));
+            removed.map_err(|error| failed("remove a deleted partition", error))?;
+            continue;
+        }
+        partitions.extend(partition_of_dir(&entry.name));
+    }
+    let checkpoints = DirCheckpoints::read(disk.clone(), &dir.path);
+    let checkpoints = Arc::new(checkpoints.map_err(|error| failed("read checkpoints", error))?);
+    let opener = Opener { disk, dir, options, checkpoints: &checkpoints };
+    let results = opener.open_all(partitions);
+    let mut opened = OpenedDir { checkpoints, logs: Vec::new(), closed: Vec::new() };
+    for (partition, result) in results {
+        match result {
+            Ok(log) => opened.logs.push(log),
+            Err(OpenLogError::Io(error)) => return Err(error),
+            Err(error @ (OpenLogError::Damaged(_) | OpenLogError::Unidentified(_))) => {
+                tracing::error!(%partition, %error, "partition stays closed");
+                opened.closed.push((partition, error.to_string()));
+            }
+        }
+    }
+    Ok(opened)
+}
+
+struct Opener<'a> {
+    disk: &'a Arc<dyn Disk>,
+    dir: &'a LogDir,
+    options: &'a LogManagerOptions,
+    checkpoints: &'a Arc<DirCheckpoints>,
+}
+
+type Opened = (TopicPartition, Result<(PartitionLog, Recovered), OpenLogError>);
+
+impl Opener<'_> {
+    fn open_all(&self, mut partitions: Vec<TopicPartition>) -> Vec<Opened> {
+        let threads = self.options.recovery_threads.clamp(1, partitions.len().max(1));
+        if threads == 1 {
+            return partitions.into_iter().map(|partition| self.open(partition)).collect();
+        }
+        partitions.reverse();
+        let (queue, results) = (Mutex::new(partitions), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let next = queue.lock().expect("no opener panicked").pop();
+                        let Some(partition) = next else {
+                            return;
+                        };
+                        let opened = self.open(partition);
+                        results.lock().expect("no opener panicked").push(opened);
+                    }
+                });
+            }
+        });
+        results.into_inner().expect("no opener panicked")
+    }
+
+    fn open(&self, partition: TopicPartition) -> Opened {
+        let checkpoints = self.checkpoints;
+        let open = OpenLog {
+            disk: self.disk.clone(),
+            log_dir: self.dir.path.clone(),
+            config: (self.options.config_of)(&partition.topic),
+            now: self.options.now,
+            clean: self.dir.clean.is_some(),
+            recovery_point: checkpoints.get(Which::RecoveryPoint, &partition),
+            start_offset: checkpoints.get(Which::StartOffset, &partition),
+            high_watermark: checkpoints.get(Which::HighWatermark, &partition),
+            recovery_points: checkpoints.clone(),
+            partition: partition.clone(),
+        };
+        (partition, open.open())
+    }
+}

@@ -1,0 +1,248 @@
+//! Appending: as leader, as follower; rolling.
+
+use super::{AppendError, Appended, PartitionLog};
+use crate::error::is_no_space;
+use crate::names::{SNAPSHOT, segment_file};
+use crate::producer_snapshot;
+use crate::producers::{BatchMark, Sequence, marker_of};
+use crate::segment::{Placement, Segment};
+use crate::walk::Found;
+use bytes::Bytes;
+use env::disk::Open;
+use records::{
+    Batch, BatchHeader, ControlRecord, HEADER_BYTES, ProducedBatch, Stamp, TimestampType, batches,
+    stamp,
+};
+use std::io::{self, IoSlice};
+use types::{LeaderEpoch, Offset, Timestamp};
+
+impl PartitionLog {
+    /// Appends a client's (or a coordinator's own) batch as leader: checks the producer's
+    /// sequence (window of five batches), stamps base offset and leader epoch, writes once.
+    pub fn append_as_leader(
+        &mut self,
+        batch: &ProducedBatch,
+        leader_epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        self.check_open()?;
+        let (header, bytes) = (batch.header(), batch.bytes());
+        let latest = self.epochs.latest();
+        if leader_epoch < latest {
+            return Err(AppendError::StaleLeaderEpoch { got: leader_epoch, latest });
+        }
+        if header.size() > self.config.segment_bytes as usize {
+            let (size, limit) = (header.size(), self.config.segment_bytes);
+            return Err(AppendError::TooLargeForSegment { size, limit });
+        }
+        let marker = marker_of(batch.batch());
+        if header.has_producer() {
+            if let Sequence::Duplicate(mark) = self.producers.check(header)? {
+                return Ok(self.duplicate(mark));
+            }
+            if let Some(ControlRecord::EndTransaction(marker)) = &marker {
+                self.producers.check_marker(header.producer_id, marker.coordinator_epoch)?;
+            }
+        }
+        let log_append_time = match self.config.timestamp_type {
+            TimestampType::CreateTime => None,
+            TimestampType::LogAppendTime => Some(now),
+        };
+        let base_offset = self.end_offset;
+        let stamped = stamp(bytes, Stamp { base_offset, leader_epoch, log_append_time });
+        let header = BatchHeader::parse(&stamped)?;
+        self.roll_if_full(&header, now)?;
+        self.write(&[IoSlice::new(&stamped), IoSlice::new(&bytes[HEADER_BYTES..])])?;
+        self.take_in(&header, marker, now)?;
+        Ok(Appended {
+            base_offset,
+            last_offset: header.last_offset(),
+            log_append_time: log_append_time.unwrap_or(Timestamp::NONE),
+            log_start_offset: self.start_offset,
+            is_duplicate: false,
+        })
+    }
+
+    fn duplicate(&self, mark: BatchMark) -> Appended {
+        let log_append_time = match self.config.timestamp_type {
+            TimestampType::CreateTime => Timestamp::NONE,
+            TimestampType::LogAppendTime => mark.timestamp,
+        };
+        Appended {
+            base_offset: mark.base_offset(),
+            last_offset: mark.last_offset,
+            log_append_time,
+            log_start_offset: self.start_offset,
+            is_duplicate: true,
+        }
+    }
+
+    /// Appends what a leader sent: one or more whole batches, kept byte for byte; the first must
+    /// continue the log (a gap, as compaction leaves it, is allowed). CRCs are checked; producers'
+    /// histories and epochs follow. Returns the new end offset. On an error the batches before
+    /// those that failed may be in the log: see the end offset.
+    pub fn append_as_follower(
+        &mut self,
+        records: &Bytes,
+        now: Timestamp,
+    ) -> Result<Offset, AppendError> {
+        self.check_open()?;
+        // All is checked before anything is written.
+        let checked = self.check_replicated(records)?;
+        let mut rest = &checked[..];
+        while let Some(first) = rest.first() {
+            self.roll_if_full(&first.header, now)?;
+            let count = self.group(rest);
+            let bytes: usize = rest[..count].iter().map(|batch| batch.bytes.len()).sum();
+            let start = records.len() - rest.iter().map(|batch| batch.bytes.len()).sum::<usize>();
+            self.write(&[IoSlice::new(&records[start..start + bytes])])?;
+            for batch in &rest[..count] {
+                self.take_in(&batch.header, marker_of(batch), now)?;
+            }
+            rest = &rest[count..];
+        }
+        Ok(self.end_offset)
+    }
+
+    fn check_replicated(&self, records: &Bytes) -> Result<Vec<Batch>, AppendError> {
+        let mut checked = Vec::new();
+        let mut end_offset = self.end_offset;
+        let mut latest = self.epochs.latest();
+        for batch in batches(records) {
+            let batch = batch?;
+            batch.check_crc()?;
+            let header = &batch.header;
+            if header.base_offset < end_offset {
+                return Err(AppendError::OffsetMismatch { got: header.base_offset, end_offset });
+            }
+            if header.leader_epoch < latest {
+                return Err(AppendError::StaleLeaderEpoch { got: header.leader_epoch, latest });
+            }
+            end_offset = header.end_offset();
+            latest = header.leader_epoch;
+            checked.push(batch);
+        }
+        Ok(checked)
+    }
+
+    /// How many of these batches, at least one, go into the active segment with one write.
+    fn group(&mut self, rest: &[Batch]) -> usize {
+        let limit = u64::from(self.config.segment_bytes);
+        let active = self.active();
+        let mut size = active.size;
+        let fits = |batch: &&Batch| {
+            size += batch.bytes.len() as u64;
+            size <= limit && active.fits(batch.header.last_offset())
+        };
+        rest.iter().take_while(fits).count().max(1)
+    }
+
+    /// Writes at the end of the active segment. What a failed write leaves is cut off; if that fails
+    /// too, or the failure is not want of space, the log closes for good.
+    fn write(&mut self, pieces: &[IoSlice<'_>]) -> Result<(), AppendError> {
+        let active = self.active();
+        let Err(error) = active.file.write_all_vectored_at(pieces, active.size) else {
+            return Ok(());
+        };
+        let cut = active.file.set_len(active.size);
+        if let Err(cut) = cut {
+            return Err(self.poison("cut a failed append off", cut).into());
+        }
+        Err(self.append_failed("append", error))
+    }
+
+    fn append_failed(&mut self, doing: &str, error: io::Error) -> AppendError {
+        if is_no_space(&error) {
+            return AppendError::NoSpace(error);
+        }
+        self.poison(doing, error).into()
+    }
+
+    /// Takes note of a batch just written at the end of the active segment. The end offset moves
+    /// even if the index fails: the records are in the log.
+    fn take_in(
+        &mut self,
+        header: &BatchHeader,
+        marker: Option<ControlRecord>,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let interval = self.config.index_interval_bytes;
+        let active = self.active();
+        let position = active.size;
+        active.size += header.size() as u64;
+        active.touched = now;
+        let noted = active.note(header, position, interval);
+        self.note_recent(Found { position, header: *header });
+        self.epochs.assign(header.leader_epoch, header.base_offset);
+        self.producers.apply(header, marker);
+        self.end_offset = header.end_offset();
+        self.sync.unsynced_since.get_or_insert(now);
+        noted.map_err(|error| self.poison("write an index", error).into())
+    }
+
+    fn roll_if_full(&mut self, header: &BatchHeader, now: Timestamp) -> Result<(), AppendError> {
+        let jitter_ms = self.jitter_ms();
+        let placement = Placement { last_offset: header.last_offset(), now, jitter_ms };
+        let active = self.segments.back_mut().expect("a log has an active segment");
+        match active.is_full(&self.config, header, placement) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                // An empty segment is too far below a batch only after a gap: it starts there.
+                let base = match active.size {
+                    0 => header.base_offset,
+                    _ => self.end_offset,
+                };
+                self.roll(base, now)
+            }
+            Err(error) => Err(self.poison("read an index", error).into()),
+        }
+    }
+
+    /// The same for a partition each time, different between partitions: they should not all roll
+    /// at once.
+    fn jitter_ms(&self) -> i64 {
+        let max = self.config.segment_jitter_ms.min(self.config.segment_ms);
+        if max <= 0 {
+            return 0;
+        }
+        let seed = crc32c::crc32c(self.id.dir.as_os_str().as_encoded_bytes());
+        i64::from(seed) % max
+    }
+
+    /// Starts a new segment at `base`, with a snapshot of the producers. Nothing is synced here: the
+    /// next sync job does that, and moves the recovery point.
+    pub(super) fn roll(&mut self, base: Offset, now: Timestamp) -> Result<(), AppendError> {
+        let made = self
+            .write_producer_snapshot(base)
+            .and_then(|()| self.active().seal())
+            .and_then(|()| Segment::create(&self.id.disk, &self.id.dir, base, now));
+        let segment = match made {
+            Ok(segment) => segment,
+            Err(error) => return Err(self.append_failed("roll a segment", error)),
+        };
+        self.sync.names_changed += 1;
+        self.sync.rolled = true;
+        self.recent.clear();
+        if self.config.preallocate {
+            // A hint: a disk that is too full for it may still hold what comes.
+            let _ = segment.file.allocate(u64::from(self.config.segment_bytes));
+        }
+        if self.segments.back().is_some_and(|last| last.base == base) {
+            // The active segment was empty and bore the same name.
+            self.segments.pop_back();
+        }
+        self.segments.push_back(segment);
+        Ok(())
+    }
+
+    /// Writes `<offset>.snapshot`. Synced by the next sync job.
+    pub(super) fn write_producer_snapshot(&mut self, offset: Offset) -> io::Result<()> {
+        let path = segment_file(&self.id.dir, offset, SNAPSHOT);
+        let file = self.id.disk.open(&path, Open::Create)?;
+        file.set_len(0)?;
+        file.write_all_at(&producer_snapshot::encode(&self.producers), 0)?;
+        self.sync.names_changed += 1;
+        self.sync.snapshots.push(file);
+        Ok(())
+    }
+}

@@ -1,0 +1,372 @@
+//! Making and opening a partition's directory; recovery.
+//!
+//! After a clean shutdown nothing of a segment is read: the producer snapshot's name says where the
+//! log ends. Otherwise the segment that holds the recovery point and those above it are read from
+//! their start: indexes, epochs and producers are made anew, and the log ends at the first batch
+//! that is not whole and sound. Such a batch below the recovery point is damage, not a torn tail: it
+//! is reported and nothing is cut.
+
+use super::truncate::io_error;
+use super::{Identity, PartitionLog, RecoveryPoints};
+use crate::checkpoint;
+use crate::config::LogConfig;
+use crate::epochs::EpochCache;
+use crate::names::{DELETED, LEADER_EPOCHS, LOG, PARTITION_METADATA, SNAPSHOT};
+use crate::names::{partition_dir, segment_file, segment_offset};
+use crate::producers::{Producers, marker_of};
+use crate::removal::gone_is_fine;
+use crate::segment::Segment;
+use crate::sync::SyncState;
+use crate::walk::{Found, Walk, WalkError, read_batch};
+use crate::{LogDirError, partition_metadata};
+use env::Disk;
+use env::disk::{DirEntry, read_file, write_file_atomically};
+use records::BatchError;
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use types::{Offset, Timestamp, TopicId, TopicPartition};
+
+/// What is needed to open (or make) a partition's log.
+pub struct OpenLog {
+    pub disk: Arc<dyn Disk>,
+    /// One of `log.dirs`; the partition's directory lies in it.
+    pub log_dir: PathBuf,
+    pub partition: TopicPartition,
+    pub config: LogConfig,
+    pub now: Timestamp,
+    /// The log was closed, and nothing has happened since.
+    pub clean: bool,
+    /// From the checkpoints; zero where they have nothing.
+    pub recovery_point: Offset,
+    pub start_offset: Offset,
+    pub high_watermark: Offset,
+    pub recovery_points: Arc<dyn RecoveryPoints>,
+}
+
+/// What opening found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Recovered {
+    /// Segments were read, since the log was not closed.
+    pub unclean: bool,
+    pub read_bytes: u64,
+    /// Bytes of a torn tail that were cut off.
+    pub cut_bytes: u64,
+}
+
+/// A batch below the recovery point that is not sound.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// The first offset that is not there.
+    pub offset: Offset,
+    pub error: String,
+}
+
+/// Why a partition's log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenLogError {
+    /// Nothing was changed on disk.
+    #[error("log is damaged at offset {}, below its recovery point: {}", .0.offset, .0.error)]
+    Damaged(Damage),
+    /// It cannot be told whose partition it is.
+    #[error("partition.metadata: {0}")]
+    Unidentified(String),
+    #[error("log directory {0}")]
+    Io(#[from] LogDirError),
+}
+
+enum Failure {
+    Damaged(Damage),
+    Unidentified(String),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl OpenLog {
+    fn dir(&self) -> PathBuf {
+        self.log_dir.join(partition_dir(&self.partition))
+    }
+
+    fn failed(log_dir: &std::path::Path, dir: PathBuf, failure: Failure) -> OpenLogError {
+        match failure {
+            Failure::Damaged(damage) => OpenLogError::Damaged(damage),
+            Failure::Unidentified(reason) => OpenLogError::Unidentified(reason),
+            Failure::Io(error) => {
+                let doing = format!("open {}", dir.display());
+                OpenLogError::Io(LogDirError::new(log_dir, doing, error))
+            }
+        }
+    }
+
+    /// Makes the directory of a new partition, durably, and opens it. Blocks.
+    pub fn create(self, topic_id: TopicId) -> Result<PartitionLog, OpenLogError> {
+        let (dir, log_dir) = (self.dir(), self.log_dir.clone());
+        let make = || {
+            self.disk.create_dir_all(&dir)?;
+            let text = partition_metadata::encode(topic_id);
+            let path = dir.join(PARTITION_METADATA);
+            write_file_atomically(&*self.disk, &path, text.as_bytes())?;
+            self.disk.sync_dir(&log_dir)
+        };
+        make().map_err(|error| OpenLog::failed(&log_dir, dir, Failure::Io(error)))?;
+        self.open().map(|(log, _)| log)
+    }
+
+    /// Opens a partition's directory. Blocks for as long as recovery takes.
+    pub fn open(self) -> Result<(PartitionLog, Recovered), OpenLogError> {
+        let (dir, log_dir) = (self.dir(), self.log_dir.clone());
+        self.try_open().map_err(|failure| OpenLog::failed(&log_dir, dir, failure))
+    }
+
+    fn try_open(self) -> Result<(PartitionLog, Recovered), Failure> {
+        let dir = self.dir();
+        let names = self.disk.list(&dir)?;
+        let topic_id = self.identify(&names)?;
+        let (epochs, epochs_known) = self.read_epochs(&names)?;
+        let swept = self.sweep(&names)?;
+        let mut log = PartitionLog {
+            segments: self.segments(&names)?,
+            start_offset: self.start_offset,
+            end_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
+            recovery_point: self.recovery_point,
+            epochs,
+            producers: Producers::default(),
+            recent: VecDeque::new(),
+            sync: SyncState::default(),
+            failure: None,
+            config: self.config,
+            id: Identity {
+                disk: self.disk,
+                log_dir: self.log_dir,
+                dir,
+                partition: self.partition,
+                topic_id,
+                recovery_points: self.recovery_points,
+            },
+        };
+        if swept {
+            // Else a crash could bring back what was swept, after other data took its place.
+            log.id.disk.sync_dir(&log.id.dir)?;
+        }
+        let recovered = log.settle(self.clean, self.now)?;
+        log.settle_bounds(self.clean, self.high_watermark)?;
+        if !epochs_known {
+            log.epochs_from_batches()?;
+        }
+        Ok((log, recovered))
+    }
+
+    fn identify(&self, names: &[DirEntry]) -> Result<TopicId, Failure> {
+        if !names.iter().any(|entry| entry.name == PARTITION_METADATA) {
+            return Err(Failure::Unidentified("is missing".to_owned()));
+        }
+        let bytes = read_file(&*self.disk, &self.dir().join(PARTITION_METADATA))?;
+        partition_metadata::decode(&bytes).map_err(Failure::Unidentified)
+    }
+
+    /// The epochs on disk, and whether they are to be trusted.
+    fn read_epochs(&self, names: &[DirEntry]) -> io::Result<(EpochCache, bool)> {
+        if !names.iter().any(|entry| entry.name == LEADER_EPOCHS) {
+            return Ok((EpochCache::default(), false));
+        }
+        let path = self.dir().join(LEADER_EPOCHS);
+        match checkpoint::decode_epochs(&read_file(&*self.disk, &path)?) {
+            Ok(entries) => Ok((EpochCache::new(entries), true)),
+            Err(reason) => {
+                tracing::warn!(path = %path.display(), reason, "epochs are made from the batches");
+                Ok((EpochCache::default(), false))
+            }
+        }
+    }
+
+    /// Removes what earlier lives left half-done.
+    fn sweep(&self, names: &[DirEntry]) -> io::Result<bool> {
+        let mut any = false;
+        for entry in names {
+            if entry.name.ends_with(DELETED) || entry.name.ends_with(".tmp") {
+                gone_is_fine(self.disk.remove_file(&self.dir().join(&entry.name)))?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    fn segments(&self, names: &[DirEntry]) -> io::Result<VecDeque<Segment>> {
+        let dir = self.dir();
+        let mut segments = VecDeque::new();
+        for base in names.iter().filter_map(|entry| segment_offset(&entry.name, LOG)) {
+            segments.push_back(Segment::open(&self.disk, &dir, base, self.now)?);
+        }
+        if segments.is_empty() {
+            let base = self.start_offset;
+            segments.push_back(Segment::create(&self.disk, &dir, base, self.now)?);
+        }
+        Ok(segments)
+    }
+}
+
+impl PartitionLog {
+    /// Finds the end of the log and the producers' state there.
+    fn settle(&mut self, clean: bool, now: Timestamp) -> Result<Recovered, Failure> {
+        let last = &self.segments[self.segments.len() - 1];
+        if clean {
+            let newest = self.snapshots()?.pop();
+            let named =
+                newest.filter(|at| if last.size == 0 { *at == last.base } else { *at > last.base });
+            if let Some(end) = named {
+                self.end_offset = end;
+                self.reload_producers()?;
+                return Ok(Recovered::default());
+            }
+        }
+        if last.size == 0 && self.segments.len() == 1 {
+            self.end_offset = last.base;
+            self.reload_producers()?;
+            return Ok(Recovered::default());
+        }
+        self.recover(now)
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<Recovered, Failure> {
+        let first = self.segment_index(self.recovery_point);
+        let from = self.segments[first].base;
+        self.end_offset = from;
+        let (at, producers) = self.snapshot_before(from)?;
+        self.producers = producers;
+        self.replay_producers(at, from)?;
+        let mut recovered = Recovered { unclean: true, ..Recovered::default() };
+        let mut index = first;
+        while index < self.segments.len() {
+            // Above the recovery point segments follow each other without a gap. One that does not
+            // was cut off, or renamed, in a change that the crash interrupted.
+            if index > first && self.segments[index].base != self.end_offset {
+                break;
+            }
+            let whole = self.recover_segment(index, &mut recovered)?;
+            index += 1;
+            if !whole {
+                break;
+            }
+        }
+        while self.segments.len() > index {
+            let segment = self.segments.pop_back().expect("longer than the index");
+            recovered.cut_bytes += segment.size;
+            let names = self.take_names_away(segment.base)?;
+            self.remove(names)?;
+        }
+        let end = self.end_offset;
+        for at in self.snapshots()?.into_iter().filter(|at| *at > end) {
+            let path = segment_file(&self.id.dir, at, SNAPSHOT);
+            self.remove(vec![path])?;
+        }
+        self.id.disk.sync_dir(&self.id.dir)?;
+        self.epochs.truncate_end(self.end_offset);
+        self.sync.rolled = true;
+        self.sync.unsynced_since = Some(now);
+        Ok(recovered)
+    }
+
+    /// Reads a segment through; false if its end had to be cut.
+    fn recover_segment(
+        &mut self,
+        index: usize,
+        recovered: &mut Recovered,
+    ) -> Result<bool, Failure> {
+        let disk = self.id.disk.clone();
+        self.segments[index].reset_indexes(&disk)?;
+        let (file, size) = (self.segments[index].file.clone(), self.segments[index].size);
+        let mut walk = Walk::scan(&file, 0, size);
+        let bad = loop {
+            let position = walk.position();
+            match walk.next_checked() {
+                Ok(None) => break None,
+                Ok(Some(found)) => match self.unfit(index, &found) {
+                    None => self.recover_batch(index, &found)?,
+                    Some(error) => break Some((position, error.to_string())),
+                },
+                Err(WalkError::Bad { position, error }) => {
+                    break Some((position, error.to_string()));
+                }
+                Err(WalkError::Io(error)) => return Err(Failure::Io(error)),
+            }
+        };
+        recovered.read_bytes += size;
+        let Some((position, error)) = bad else {
+            return Ok(true);
+        };
+        if self.end_offset < self.recovery_point {
+            return Err(Failure::Damaged(Damage { offset: self.end_offset, error }));
+        }
+        tracing::info!(log = %self.id.partition, end = %self.end_offset, error, "torn tail cut");
+        recovered.cut_bytes += size - position;
+        file.set_len(position)?;
+        file.sync_data()?;
+        self.segments[index].size = position;
+        Ok(false)
+    }
+
+    fn unfit(&self, index: usize, found: &Found) -> Option<BatchError> {
+        let header = &found.header;
+        let first = self.end_offset.max(self.segments[index].base);
+        let fits = header.base_offset >= first && self.segments[index].fits(header.last_offset());
+        (!fits).then_some(BatchError::BadRecord("offsets do not continue the log"))
+    }
+
+    fn recover_batch(&mut self, index: usize, found: &Found) -> Result<(), Failure> {
+        let interval = self.config.index_interval_bytes;
+        let segment = &mut self.segments[index];
+        segment.note(&found.header, found.position, interval)?;
+        let header = &found.header;
+        if header.has_producer() {
+            let marker = match header.attributes.is_control() {
+                true => marker_of(&read_batch(&segment.file, found).map_err(io_error)?),
+                false => None,
+            };
+            self.producers.apply(header, marker);
+        }
+        self.epochs.assign(header.leader_epoch, header.base_offset);
+        self.end_offset = header.end_offset();
+        Ok(())
+    }
+
+    /// Puts start, high watermark and recovery point where they can be.
+    fn settle_bounds(&mut self, clean: bool, high_watermark: Offset) -> io::Result<()> {
+        let first = self.segments[0].base;
+        self.start_offset = self.start_offset.max(first);
+        self.epochs.truncate_end(self.end_offset);
+        if self.start_offset > self.end_offset {
+            // The checkpointed start was synced, the records up to it were not: all below it was
+            // deleted anyhow.
+            let start = self.start_offset;
+            self.try_start_at(start)?;
+        }
+        self.epochs.truncate_start(self.start_offset);
+        self.high_watermark = high_watermark.clamp(self.start_offset, self.end_offset);
+        self.recovery_point = match clean {
+            true => self.end_offset,
+            false => self.recovery_point.min(self.end_offset),
+        };
+        Ok(())
+    }
+
+    /// For a directory without a sound epoch file: one made by an older life, or never synced.
+    fn epochs_from_batches(&mut self) -> io::Result<()> {
+        let mut epochs = EpochCache::default();
+        for segment in &self.segments {
+            let mut walk = Walk::headers(&segment.file, 0, segment.size);
+            while let Some(found) = walk.next().map_err(io_error)? {
+                epochs.assign(found.header.leader_epoch, found.header.base_offset);
+            }
+        }
+        epochs.truncate_start(self.start_offset);
+        self.epochs = epochs;
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Syncing and closing.
+
+use super::PartitionLog;
+use crate::names::LEADER_EPOCHS;
+use crate::sync::Covered;
+use crate::{LogDirError, SyncJob, Synced};
+use std::io;
+use types::Timestamp;
+
+impl PartitionLog {
+    /// Whether a sync is wanted: a segment was rolled, or `flush.messages`/`flush.ms` is due.
+    pub fn wants_sync(&self, now: Timestamp) -> bool {
+        if self.failure.is_some() {
+            return false;
+        }
+        let unsynced = self.end_offset.0 - self.recovery_point.0;
+        let waited = self.sync.unsynced_since.map(|since| now.0.saturating_sub(since.0));
+        self.sync.rolled
+            || (unsynced > 0 && unsynced >= self.config.flush_messages)
+            || (unsynced > 0 && waited.is_some_and(|ms| ms >= self.config.flush_ms))
+    }
+
+    /// A job that syncs what is in the log now: the files that hold anything at or above the
+    /// recovery point, new epochs, new names. See also `LogHandle::sync`.
+    pub fn sync(&mut self) -> SyncJob {
+        let mut files = std::mem::take(&mut self.sync.snapshots);
+        let last = self.segments.len() - 1;
+        for index in 0..=last {
+            if self.segment_end(index) <= self.recovery_point && index != last {
+                continue;
+            }
+            let segment = &self.segments[index];
+            if index == last && self.end_offset <= self.recovery_point {
+                continue;
+            }
+            files.push(segment.file.clone());
+            if index != last {
+                // They are complete, and a clean or partial recovery does not look at them again. One
+                // that cannot be opened is rebuilt by walking the log.
+                files.extend(segment.offsets.file());
+                files.extend(segment.times.file());
+            }
+        }
+        let dirty = self.epochs.version() != self.sync.epochs_saved;
+        let path = self.id.dir.join(LEADER_EPOCHS);
+        SyncJob {
+            disk: self.id.disk.clone(),
+            log_dir: self.id.log_dir.clone(),
+            dir: self.id.dir.clone(),
+            gate: self.sync.gate.clone(),
+            files,
+            epochs: dirty.then(|| (path, self.epochs.entries().to_vec())),
+            sync_names: self.sync.names_changed != self.sync.names_synced,
+            covered: Covered {
+                end_offset: self.end_offset,
+                generation: self.sync.generation,
+                names: self.sync.names_changed,
+                epochs: self.epochs.version(),
+            },
+        }
+    }
+
+    /// Moves the recovery point after a job ran; an error poisons the log. A job from before a
+    /// truncation changes nothing.
+    pub fn complete_sync(&mut self, synced: Synced) -> Result<(), LogDirError> {
+        if let Err(error) = synced.result {
+            self.failure.get_or_insert_with(|| error.clone());
+            return Err(error);
+        }
+        self.check_open()?;
+        let covered = synced.covered;
+        if covered.generation != self.sync.generation {
+            return Ok(());
+        }
+        self.recovery_point = self.recovery_point.max(covered.end_offset.min(self.end_offset));
+        self.sync.names_synced = self.sync.names_synced.max(covered.names);
+        self.sync.epochs_saved = self.sync.epochs_saved.max(covered.epochs);
+        if self.recovery_point == self.end_offset {
+            self.sync.unsynced_since = None;
+        }
+        let active = self.segments.back().expect("a log has an active segment").base;
+        if self.recovery_point >= active {
+            self.sync.rolled = false;
+        }
+        Ok(())
+    }
+
+    /// Whether names, epochs or snapshots wait for a sync.
+    pub(crate) fn owes_names(&self) -> bool {
+        self.sync.names_changed != self.sync.names_synced
+            || self.epochs.version() != self.sync.epochs_saved
+            || !self.sync.snapshots.is_empty()
+            || self.sync.rolled
+    }
+
+    /// Syncs under the lock, for callers that own the log alone. Blocks.
+    pub fn flush(&mut self) -> Result<(), LogDirError> {
+        self.check_open()?;
+        let job = self.sync();
+        self.complete_sync(job.run())
+    }
+
+    /// Writes out all that is in memory (indexes, epochs, producers), syncs, and takes no more
+    /// appends. Opened again as clean, the log reads no segment. Blocks.
+    pub fn close(&mut self) -> Result<(), LogDirError> {
+        self.check_open()?;
+        let written = self
+            .write_producer_snapshot(self.end_offset)
+            .and_then(|()| self.active().seal())
+            .and_then(|()| self.index_files());
+        match written {
+            Ok(files) => self.sync.snapshots.extend(files),
+            Err(error) => return Err(self.poison("close", error)),
+        }
+        self.flush()?;
+        let _ = self.poison("close", io::Error::other("the log is closed"));
+        Ok(())
+    }
+
+    /// Takes no more appends or reads: the partition is being deleted or set aside.
+    pub(crate) fn retire(&mut self) {
+        let _ = self.poison("use", io::Error::other("the partition was removed"));
+    }
+
+    fn index_files(&self) -> io::Result<Vec<std::sync::Arc<dyn env::File>>> {
+        let active = self.segments.back().expect("a log has an active segment");
+        Ok(vec![active.offsets.file()?, active.times.file()?])
+    }
+}
