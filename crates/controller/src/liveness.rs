@@ -5,10 +5,12 @@
 //! gives everyone a session's time. A broker is unfenced only once it has applied its own
 //! registration. What a dead incarnation said counts for nothing.
 
+use crate::view::View;
 use metadata::{Broker, Command, Image};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::sync::Notify;
 use types::{BrokerEpoch, MetadataVersion, Monotonic, NodeId};
 
 /// What a broker said last.
@@ -38,6 +40,8 @@ struct State {
 pub struct Liveness {
     session_timeout: Duration,
     state: Mutex<State>,
+    /// Woken where a broker says that it has applied more.
+    progress: Notify,
 }
 
 /// Most sessions kept: more ids than a cluster has brokers.
@@ -45,7 +49,8 @@ const SESSIONS_MAX: usize = 10_000;
 
 impl Liveness {
     pub fn new(session_timeout: Duration) -> Liveness {
-        Liveness { session_timeout, state: Mutex::new(State::default()) }
+        let state = Mutex::new(State::default());
+        Liveness { session_timeout, state, progress: Notify::new() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -59,10 +64,35 @@ impl Liveness {
             return;
         }
         // Two streams of one broker may cross; an older incarnation never replaces a newer one.
-        let known = state.sessions.get(&last.broker_id).map(|session| session.last.broker_epoch);
-        if known.is_none_or(|known| known <= last.broker_epoch) {
+        let known = state.sessions.get(&last.broker_id).map(|session| session.last);
+        if known.is_none_or(|known| known.broker_epoch <= last.broker_epoch) {
             state.sessions.insert(last.broker_id, Session { heard_at: now, last });
         }
+        if known.is_none_or(|known| known.applied_version < last.applied_version) {
+            self.progress.notify_waiters();
+        }
+    }
+
+    /// Waits until every unfenced broker has said that it has applied a version.
+    pub async fn applied_everywhere(&self, view: &View, version: MetadataVersion) {
+        loop {
+            let mut progress = std::pin::pin!(self.progress.notified());
+            // Before the look, so that a word between the look and the wait is not missed.
+            progress.as_mut().enable();
+            if self.is_applied(&view.image(), version) {
+                return;
+            }
+            progress.await;
+        }
+    }
+
+    fn is_applied(&self, image: &Image, version: MetadataVersion) -> bool {
+        let state = self.lock();
+        let mut unfenced = image.brokers().filter(|broker| !broker.fenced);
+        unfenced.all(|broker| {
+            let session = self.session(&state, broker);
+            session.is_some_and(|session| session.last.applied_version >= version)
+        })
     }
 
     /// This node became the active controller.

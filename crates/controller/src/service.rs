@@ -17,9 +17,16 @@ use metadata::{Command, Image};
 use rpc::controller as pb;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status, Streaming};
 use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId, Uuid};
+
+/// Longest wait for the brokers to apply a command.
+const WAIT_APPLIED_MAX: Duration = Duration::from_secs(10);
+
+/// Longest wait for brokers that a command may ask for.
+const WAIT_APPLIED_MS_MAX: u32 = 10_000;
 
 /// What the service needs of the controller.
 pub struct Parts {
@@ -116,7 +123,9 @@ impl pb::controller_server::Controller for ControllerService {
         request: Request<pb::SubmitRequest>,
     ) -> Result<Response<pb::SubmitResponse>, Status> {
         use pb::submit_response::Outcome;
-        let command = request.into_inner().command;
+        let request = request.into_inner();
+        let wait = Duration::from_millis(request.wait_applied_ms.into()).min(WAIT_APPLIED_MAX);
+        let command = request.command;
         let command = command.ok_or_else(|| Status::invalid_argument("no command"))?;
         let command = Command::try_from(command)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -129,6 +138,15 @@ impl pb::controller_server::Controller for ControllerService {
                 return Err(Status::resource_exhausted(SubmitError::Overloaded.to_string()));
             }
         };
+        if !wait.is_zero() && matches!(outcome, Outcome::Reply(_)) {
+            let applied = self.parts.liveness.applied_everywhere(&self.parts.view, version);
+            // A time that runs out is no error: the command is committed.
+            drop(tokio::time::timeout(wait, applied).await);
+        }
+        if matches!(outcome, Outcome::Reply(_)) && !wait.is_zero() {
+            let image = self.parts.view.image();
+            self.parts.liveness.wait_applied(&image, version, wait).await;
+        }
         let version = version.0;
         Ok(Response::new(pb::SubmitResponse { outcome: Some(outcome), version }))
     }
