@@ -142,7 +142,7 @@ impl Partition {
         let mut state = self.lock();
         let state = &mut *state;
         let Role::Leading(leader) = &mut state.role else {
-            session.push(self.refusal(position, LeaderEpoch::NONE, Refusal::NotLeaderOrFollower));
+            session.push(self.refusal(position, Refusal::NotLeaderOrFollower));
             return;
         };
         let last_epoch = LeaderEpoch(position.last_epoch);
@@ -157,7 +157,6 @@ impl Partition {
         };
         let mut effects = Vec::new();
         let accepted = leader.position(now, &report, &mut effects);
-        let leader_epoch = leader.leader_epoch();
         match accepted {
             Ok(()) if position.restart => {
                 let subscription = Subscription {
@@ -173,7 +172,7 @@ impl Partition {
             Ok(()) => {}
             Err(refusal) => {
                 state.subscriptions.remove(&session.follower);
-                session.push(self.refusal(position, leader_epoch, refusal));
+                session.push(self.refusal(position, refusal));
             }
         }
         self.run_leader_effects(state, effects);
@@ -188,16 +187,13 @@ impl Partition {
         Some(self.log.lock().end_offset_for_epoch(epoch)).filter(|end| end.offset != Offset::NONE)
     }
 
-    fn refusal(&self, asked: &Position, leader_epoch: LeaderEpoch, refusal: Refusal) -> Chunk {
+    fn refusal(&self, asked: &Position, refusal: Refusal) -> Chunk {
         let log_start_offset = self.log.lock().start_offset().0;
         let mut chunk = Chunk {
             topic_id: asked.topic_id.clone(),
             partition: asked.partition,
-            leader_epoch: if leader_epoch == LeaderEpoch::NONE {
-                asked.leader_epoch
-            } else {
-                leader_epoch.0
-            },
+            // Echoed: a late refusal must not stop a follower that has moved on to a newer epoch.
+            leader_epoch: asked.leader_epoch,
             position: asked.offset,
             log_start_offset,
             ..Chunk::default()
@@ -260,10 +256,11 @@ impl Partition {
         let asked = Position {
             topic_id: bytes::Bytes::copy_from_slice(&self.id.topic_id.0),
             partition: self.id.partition.0,
+            leader_epoch: chunk.leader_epoch.0,
             offset: chunk.position.0,
             ..Position::default()
         };
-        self.refusal(&asked, chunk.leader_epoch, Refusal::Storage)
+        self.refusal(&asked, Refusal::Storage)
     }
 
     /// The controller's answer to a proposal.

@@ -43,8 +43,9 @@ impl Partition {
                     replicas: at.replicas.clone(),
                     isr: at.isr.clone(),
                 };
-                leader.metadata_changed(now, &change, &mut effects);
+                // Brokers first: by the old ones a member that was just fenced could rejoin at once.
                 leader.brokers_changed(now, brokers, &mut effects);
+                leader.metadata_changed(now, &change, &mut effects);
             }
             Role::Leading(_) | Role::Following(..) | Role::Idle => {
                 if at.leader_epoch.0 <= self.epoch.load(Ordering::Acquire) {
