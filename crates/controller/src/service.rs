@@ -25,9 +25,6 @@ use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId, Uuid};
 /// Longest wait for the brokers to apply a command.
 const WAIT_APPLIED_MAX: Duration = Duration::from_secs(10);
 
-/// Longest wait for brokers that a command may ask for.
-const WAIT_APPLIED_MS_MAX: u32 = 10_000;
-
 /// What the service needs of the controller.
 pub struct Parts {
     pub env: Env,
@@ -142,10 +139,6 @@ impl pb::controller_server::Controller for ControllerService {
             let applied = self.parts.liveness.applied_everywhere(&self.parts.view, version);
             // A time that runs out is no error: the command is committed.
             drop(tokio::time::timeout(wait, applied).await);
-        }
-        if matches!(outcome, Outcome::Reply(_)) && !wait.is_zero() {
-            let image = self.parts.view.image();
-            self.parts.liveness.wait_applied(&image, version, wait).await;
         }
         let version = version.0;
         Ok(Response::new(pb::SubmitResponse { outcome: Some(outcome), version }))
