@@ -10,7 +10,7 @@ from .kafka import KafkaSystem
 from .ottla import OttlaSystem
 from .ports import free_port
 from .process import NodeProcess
-from .wait import wait_until
+from .wait import NodeEnded, wait_until
 
 SYSTEMS = {"ottla": OttlaSystem, "kafka": KafkaSystem}
 
@@ -159,10 +159,10 @@ class Cluster:
     def _check_alive(self):
         for node in self.nodes.values():
             if node.process and not node.process.is_running():
-                code = node.process._process.returncode
+                code = node.process.exit_code
                 if code is not None and code > 0:
                     tail = node.process.log_tail()
-                    raise RuntimeError(f"node {node.id} ended with code {code}:\n{tail}")
+                    raise NodeEnded(f"node {node.id} ended with code {code}:\n{tail}")
 
     def partition(self, topic, partition=0):
         return self.metadata([topic]).topics[topic][partition]
@@ -187,6 +187,14 @@ class Cluster:
             return None
 
         return wait_until(found, timeout, "the quorum having a leader")
+
+    def coordinator(self, group, timeout=30.0):
+        """The id of the broker that coordinates a group."""
+
+        def found():
+            return protocol.coordinator(self.nodes[self.running()[0]].address, group)
+
+        return wait_until(found, timeout, f"group {group} having a coordinator")
 
     def wait_in_sync(self, topic, timeout=60.0):
         """Waits until every partition of a topic has a leader and all its replicas in sync."""

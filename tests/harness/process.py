@@ -47,6 +47,11 @@ class NodeProcess:
     def is_running(self):
         return self._process.poll() is None
 
+    @property
+    def exit_code(self):
+        """None while it runs; negative after a signal."""
+        return self._process.poll()
+
     def kill(self):
         """SIGKILL, and waits until the process is gone."""
         if self.is_running():

@@ -147,3 +147,10 @@ def end_offset(address, topic, partition, timeout=5.0):
         raise RuntimeError(f"list offsets of {topic}-{partition}: error {error}")
     reader.number("q")
     return reader.number("q")
+
+
+def coordinator(address, group, timeout=5.0):
+    """The node that coordinates a group; None while there is none. FindCoordinator version 0."""
+    reader = call(address, 10, 0, _string(group), timeout)
+    error, node = reader.number("h"), reader.number("i")
+    return node if error == 0 else None

@@ -3,6 +3,10 @@
 import time
 
 
+class NodeEnded(Exception):
+    """A node's process ended by itself: waiting for the cluster makes no sense any more."""
+
+
 def wait_until(check, timeout=30.0, what="condition", pause=0.02):
     """Calls `check` until it returns something true, and returns that.
 
@@ -16,6 +20,8 @@ def wait_until(check, timeout=30.0, what="condition", pause=0.02):
             if result:
                 return result
             last = None
+        except NodeEnded:
+            raise
         except Exception as error:  # whatever it is, it may pass
             last = error
         if time.monotonic() >= deadline:

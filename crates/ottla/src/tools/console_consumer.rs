@@ -1,5 +1,6 @@
 //! `ottla console-consumer`: a topic's records to standard output.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -187,11 +188,14 @@ async fn print(
         if !records.is_empty() {
             last_record = clock.now();
         }
+        let mut left: BTreeSet<TopicPartition> = BTreeSet::new();
         for record in records {
             if args.max_messages.is_some_and(|max| *count >= max) {
-                // Not printed, so the group reads it again.
-                consumer.seek(&record.partition, record.offset);
-                break;
+                // Not printed: its partition goes back, so that the group reads it again.
+                if left.insert(record.partition.clone()) {
+                    consumer.seek(&record.partition, record.offset);
+                }
+                continue;
             }
             *count += 1;
             match formatter.write(&record, context.out) {

@@ -1,0 +1,76 @@
+"""Fixtures: one cluster of three processes for the whole run, and a topic per test."""
+
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+
+from clients.confluent import ConfluentAdmin  # noqa: E402
+from harness import Cluster  # noqa: E402
+
+# What the tests assume of a cluster; everything else is at its default.
+OVERRIDES = {
+    "num.partitions": 3,
+    "default.replication.factor": 3,
+    "min.insync.replicas": 2,
+    "group.initial.rebalance.delay.ms": 0,
+}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--system", default="ottla", choices=["ottla", "kafka"],
+                     help="what to test: ottla (the built binary, or OTTLA_BIN) or Apache Kafka")
+
+
+@pytest.fixture(scope="session")
+def system(request):
+    return request.config.getoption("--system")
+
+
+@pytest.fixture(scope="session")
+def cluster(system):
+    with Cluster(system, overrides=OVERRIDES) as cluster:
+        yield cluster
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows the nodes' last words beside a failure."""
+    report = (yield).get_result()
+    cluster = item.funcargs.get("cluster")
+    if report.failed and cluster is not None:
+        for id in cluster.nodes:
+            report.sections.append((f"node {id}", cluster.log_tail(id, 15)))
+
+
+@pytest.fixture
+def bootstrap(cluster):
+    return cluster.bootstrap
+
+
+@pytest.fixture(scope="session")
+def admin():
+    return ConfluentAdmin()
+
+
+@pytest.fixture
+def name():
+    """A topic name, or group name, that no other test uses."""
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def make_topic(cluster, admin):
+    """Makes topics that are ready to use."""
+
+    def make(partitions=3, factor=3, **configs):
+        topic = f"t-{uuid.uuid4().hex[:12]}"
+        configs = {key.replace("_", "."): str(value) for key, value in configs.items()}
+        admin.create(cluster.bootstrap, topic, partitions, factor, configs)
+        cluster.wait_in_sync(topic)
+        return topic
+
+    return make

@@ -1,0 +1,113 @@
+"""Topics and configs by each administrative client."""
+
+import pytest
+from clients import base
+from clients.aiokafka_client import AioKafkaAdmin
+from clients.base import Record, Refused
+from clients.confluent import Confluent, ConfluentAdmin
+from clients.java import JavaAdmin
+from clients.kafka_python import KafkaPythonAdmin
+from harness import wait_until
+
+ADMINS = [ConfluentAdmin(), KafkaPythonAdmin(), AioKafkaAdmin(), JavaAdmin()]
+ALL = pytest.mark.parametrize("by", ADMINS, ids=repr)
+
+
+def check_refused(by, code, act):
+    with pytest.raises(Refused) as refused:
+        act()
+    if by.name != "java":
+        assert refused.value.code == code
+
+
+@ALL
+def test_a_topic_lives_from_create_to_delete(by, system, cluster, bootstrap, name):
+    by.create(bootstrap, name, 3, 3)
+    if system == "ottla":
+        # Answered means applied by the live brokers: no waiting here. Kafka promises less.
+        for id in cluster.nodes:
+            assert set(cluster.metadata([name], of=id).topics[name]) == {0, 1, 2}
+    cluster.wait_in_sync(name)
+    assert name in by.names(bootstrap)
+    described = by.describe(bootstrap, name)
+    assert set(described) == {0, 1, 2}
+    for leader, replicas, isr in described.values():
+        assert set(replicas) == set(isr) == {1, 2, 3}
+        assert leader == replicas[0]
+    assert {leader for leader, _, _ in described.values()} == {1, 2, 3}, "leaders are spread"
+
+    by.add_partitions(bootstrap, name, 5)
+    wait_until(lambda: set(by.describe(bootstrap, name)) == set(range(5)), what="five partitions")
+
+    by.delete(bootstrap, name)
+    wait_until(lambda: name not in by.names(bootstrap), what="the topic being gone")
+
+
+@ALL
+def test_wrong_wishes_are_refused(by, bootstrap, name):
+    by.create(bootstrap, name, 2, 3)
+    again = lambda: by.create(bootstrap, name, 2, 3)
+    check_refused(by, base.TOPIC_ALREADY_EXISTS, again)
+    too_many = lambda: by.create(bootstrap, f"{name}-rf", 1, 4)
+    check_refused(by, base.INVALID_REPLICATION_FACTOR, too_many)
+    bad_name = lambda: by.create(bootstrap, f"{name}/x", 1, 1)
+    check_refused(by, base.INVALID_TOPIC, bad_name)
+    no_partition = lambda: by.create(bootstrap, f"{name}-p", 0, 1)
+    check_refused(by, base.INVALID_PARTITIONS, no_partition)
+    bad_config = lambda: by.create(bootstrap, f"{name}-c", 1, 1, {"retention.ms": "soon"})
+    check_refused(by, base.INVALID_CONFIG, bad_config)
+    unknown_config = lambda: by.create(bootstrap, f"{name}-u", 1, 1, {"no.such.key": "1"})
+    check_refused(by, base.INVALID_CONFIG, unknown_config)
+    fewer = lambda: by.add_partitions(bootstrap, name, 1)
+    check_refused(by, base.INVALID_PARTITIONS, fewer)
+    unknown = lambda: by.delete(bootstrap, f"{name}-nope")
+    check_refused(by, base.UNKNOWN_TOPIC_OR_PARTITION, unknown)
+    unknown = lambda: by.add_partitions(bootstrap, f"{name}-nope", 3)
+    check_refused(by, base.UNKNOWN_TOPIC_OR_PARTITION, unknown)
+
+
+@ALL
+def test_asking_for_an_unknown_topic_is_an_error_and_creates_nothing(by, bootstrap, name):
+    if by.name == "aiokafka":
+        pytest.skip("its describe_topics asks in a way that creates topics")
+    check_refused(by, base.UNKNOWN_TOPIC_OR_PARTITION, lambda: by.describe(bootstrap, name))
+    assert name not in by.names(bootstrap)
+
+
+@ALL
+def test_topic_configs_are_set_shown_and_effective(by, bootstrap, name):
+    by.create(bootstrap, name, 1, 3, {"retention.ms": "3600000"})
+    assert by.config(bootstrap, name, "retention.ms") == "3600000"
+    assert by.config(bootstrap, name, "cleanup.policy") == "delete"
+    by.set_config(bootstrap, name, "max.message.bytes", "5000")
+    wait_until(lambda: by.config(bootstrap, name, "max.message.bytes") == "5000",
+               what="the config being shown")
+
+    def refused():
+        try:
+            Confluent().produce(bootstrap, name, [Record(b"x" * 6000)])
+        except Refused as error:
+            return error.code == base.MESSAGE_TOO_LARGE
+        return False
+
+    wait_until(refused, what="the config being effective")
+
+
+@pytest.mark.parametrize("by", [a for a in ADMINS if a.name == "confluent"], ids=repr)
+def test_other_configs_stay_when_one_is_set(by, bootstrap, name):
+    by.create(bootstrap, name, 1, 3, {"retention.ms": "3600000"})
+    by.set_config(bootstrap, name, "max.message.bytes", "5000")
+    wait_until(lambda: by.config(bootstrap, name, "max.message.bytes") == "5000",
+               what="the config being shown")
+    assert by.config(bootstrap, name, "retention.ms") == "3600000"
+
+
+@ALL
+def test_records_below_an_offset_are_deleted(by, bootstrap, make_topic, tmp_path):
+    topic = make_topic(partitions=1)
+    Confluent().produce(bootstrap, topic, [Record(b"%d" % i) for i in range(10)])
+    more = [tmp_path] if by.name == "java" else []
+    assert by.delete_records(bootstrap, topic, 0, 4, *more) == 4
+    first, *_ = Confluent().consume(bootstrap, topic, 6)
+    assert (first.offset, first.value) == (4, b"4")
+    assert by.delete_records(bootstrap, topic, 0, -1, *more) == 10

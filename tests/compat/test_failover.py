@@ -1,0 +1,66 @@
+"""A leader killed with -9 in mid-stream: nothing acknowledged is lost, doubled or reordered."""
+
+import clients
+import pytest
+from clients.base import TIMEOUT, Record
+from clients.confluent import Confluent
+from harness import wait_until
+
+# So many records before the kill, and again after it.
+PART = 300
+
+
+def send_part(stream, cluster, topic, so_far):
+    """Waits until PART more records are written than `so_far`; returns the new count."""
+    target = so_far + PART
+    if stream.acknowledged() is None:
+        stream.allow(PART)
+        wait_until(lambda: cluster.end_offset(topic) >= target, TIMEOUT, "records being written")
+        return cluster.end_offset(topic)
+    wait_until(lambda: stream.acknowledged() >= target, TIMEOUT, "records being acknowledged")
+    return stream.acknowledged()
+
+
+@pytest.mark.parametrize("client", clients.ALL, ids=repr)
+def test_no_acknowledged_record_is_lost_when_the_leader_is_killed(
+    client, cluster, bootstrap, make_topic
+):
+    topic = make_topic(partitions=1)
+    stream = client.stream(bootstrap, topic)
+    try:
+        before = send_part(stream, cluster, topic, 0)
+        leader = cluster.leader(topic)
+        if stream.acknowledged() is None:
+            stream.allow(PART)  # so that some are on their way
+        cluster.kill(leader)
+        try:
+            assert cluster.leader(topic, other_than=leader) != leader
+            after = before if stream.acknowledged() is not None else before + PART
+            send_part(stream, cluster, topic, after)
+            acknowledged = stream.finish()
+        finally:
+            cluster.start_node(leader)
+            cluster.wait_in_sync(topic)
+    finally:
+        stream.abort()
+    end = cluster.end_offset(topic)
+    consumed = Confluent().consume(bootstrap, topic, end)
+    numbers = [int(record.value) for record in consumed]
+    assert numbers == sorted(set(numbers)), "in order and none doubled"
+    assert set(acknowledged) <= set(numbers), "none lost"
+    assert len(acknowledged) >= 2 * PART
+
+
+def test_a_group_member_lives_through_its_coordinators_death(cluster, bootstrap, make_topic, name):
+    topic = make_topic(partitions=1)
+    values = [b"%d" % i for i in range(20)]
+    Confluent().produce(bootstrap, topic, [Record(v) for v in values])
+    first = Confluent().consume_group(bootstrap, topic, 10, name)
+    coordinator = cluster.coordinator(name)
+    cluster.kill(coordinator)
+    try:
+        rest = Confluent().consume_group(bootstrap, topic, 10, name)
+    finally:
+        cluster.start_node(coordinator)
+        cluster.wait_in_sync(topic)
+    assert [r.value for r in first + rest] == values
