@@ -96,8 +96,7 @@ impl Schema {
             .unwrap_or_else(|| panic!("{}: no struct is named {name}", self.module))
     }
 
-    /// The first flexible version, which all messages with structs of their own share by
-    /// Kafka's rules for an API; data messages differ, so each struct is asked by version.
+    /// Whether any version of any message here has tagged fields.
     pub fn ever_flexible(&self) -> bool {
         self.messages.iter().any(|message| message.flexible.is_some())
     }
