@@ -2,6 +2,7 @@
 
 use crate::context::{BrokerContext, BrokerCore, EpochCell};
 use crate::controller_client::ControllerClient;
+use crate::group::GroupManager;
 use crate::handlers::ApiTable;
 use crate::heartbeat::Heartbeats;
 use crate::image_cell::ImageCell;
@@ -76,6 +77,7 @@ impl Broker {
         let context = Arc::new(BrokerContext {
             core: core.clone(),
             replicas: replicas.clone(),
+            groups: GroupManager::start(&core, &replicas),
             producer_ids: ProducerIds::new(),
             apis: ApiTable::new(&core.metrics),
         });

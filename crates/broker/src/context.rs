@@ -5,6 +5,7 @@
 //! what handlers see.
 
 use crate::controller_client::ControllerClient;
+use crate::group::GroupManager;
 use crate::handlers::ApiTable;
 use crate::image_cell::ImageCell;
 use crate::producer_ids::ProducerIds;
@@ -59,6 +60,7 @@ impl Default for EpochCell {
 pub struct BrokerContext {
     pub core: Arc<BrokerCore>,
     pub replicas: Arc<ReplicaManager>,
+    pub groups: Arc<GroupManager>,
     pub producer_ids: ProducerIds,
     /// The handles that requests are counted with.
     pub apis: ApiTable,

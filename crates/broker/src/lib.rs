@@ -16,6 +16,7 @@ mod broker;
 pub mod channel;
 pub mod context;
 pub mod controller_client;
+pub mod group;
 pub mod handlers;
 mod heartbeat;
 pub mod image_cell;

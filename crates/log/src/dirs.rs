@@ -69,7 +69,7 @@ impl LogDirs {
                 }
             }
             if let Some(cluster_id) = self.cluster_id() {
-                check_cluster(dir, cluster_id)?;
+                check_cluster(&dir.path, &dir.meta, cluster_id)?;
             }
         }
         Ok(())
@@ -78,21 +78,6 @@ impl LogDirs {
     /// The cluster that the directories belong to; `None` on a node that never joined one.
     pub fn cluster_id(&self) -> Option<&str> {
         self.dirs.iter().find_map(|dir| dir.meta.cluster_id.as_deref())
-    }
-
-    /// Says which cluster this node is in: written where missing, refused where another. Blocks.
-    pub fn join_cluster(&mut self, cluster_id: &str) -> Result<(), OpenError> {
-        for dir in &self.dirs {
-            check_cluster(dir, cluster_id)?;
-        }
-        for dir in self.dirs.iter_mut().filter(|dir| dir.meta.cluster_id.is_none()) {
-            let meta =
-                MetaProperties { cluster_id: Some(cluster_id.to_owned()), ..dir.meta.clone() };
-            meta.write(&*self.disk, &dir.path)
-                .map_err(|error| LogDirError::new(&dir.path, "write meta.properties", error))?;
-            dir.meta = meta;
-        }
-        Ok(())
     }
 
     /// The online directories' ids, in the order given.
@@ -108,15 +93,33 @@ impl LogDirs {
     }
 }
 
-fn check_cluster(dir: &LogDir, expected: &str) -> Result<(), OpenError> {
-    match &dir.meta.cluster_id {
+/// Refuses a directory of another cluster, naming both.
+pub(crate) fn check_cluster(
+    path: &Path,
+    meta: &MetaProperties,
+    expected: &str,
+) -> Result<(), OpenError> {
+    match &meta.cluster_id {
         Some(found) if found != expected => Err(OpenError::OtherCluster {
-            dir: dir.path.clone(),
+            dir: path.to_owned(),
             found: found.clone(),
             expected: expected.to_owned(),
         }),
         _ => Ok(()),
     }
+}
+
+/// Writes the cluster into a directory's `meta.properties`.
+pub(crate) fn join_cluster(
+    disk: &dyn Disk,
+    path: &Path,
+    meta: &MetaProperties,
+    cluster_id: &str,
+) -> Result<MetaProperties, OpenError> {
+    let meta = MetaProperties { cluster_id: Some(cluster_id.to_owned()), ..meta.clone() };
+    meta.write(disk, path)
+        .map_err(|error| LogDirError::new(path, "write meta.properties", error))?;
+    Ok(meta)
 }
 
 fn open_dir(

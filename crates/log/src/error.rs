@@ -51,6 +51,7 @@ impl AppendError {
             AppendError::StaleLeaderEpoch { .. } => ErrorCode::NotLeaderOrFollower,
             AppendError::Corrupt(error) => error.code(),
             AppendError::TooLargeForSegment { .. } => ErrorCode::RecordListTooLarge,
+            AppendError::Io(error) if error.is_closed() => ErrorCode::NotLeaderOrFollower,
             AppendError::NoSpace(_) | AppendError::Io(_) => ErrorCode::KafkaStorageError,
         }
     }
@@ -72,6 +73,7 @@ impl ReadError {
     pub fn code(&self) -> ErrorCode {
         match self {
             ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            ReadError::Io(error) if error.is_closed() => ErrorCode::NotLeaderOrFollower,
             ReadError::Damaged { .. } | ReadError::Io(_) => ErrorCode::KafkaStorageError,
         }
     }
@@ -110,7 +112,22 @@ pub enum OpenError {
     NoneUsable,
 }
 
+/// Why a log that was closed or removed on purpose refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Closed(&'static str);
+
 impl LogDirError {
+    /// For a log that was closed or removed on purpose: the directory is well.
+    pub(crate) fn closed(dir: &Path, partition: &TopicPartition, why: &'static str) -> LogDirError {
+        LogDirError::new(dir, format!("use {partition}"), io::Error::other(Closed(why)))
+    }
+
+    /// Whether this is no failure of the disk: the log was closed or its partition removed.
+    pub fn is_closed(&self) -> bool {
+        self.error.get_ref().is_some_and(|inner| inner.is::<Closed>())
+    }
+
     pub(crate) fn new(dir: &Path, doing: impl Into<String>, error: io::Error) -> LogDirError {
         LogDirError { dir: dir.to_path_buf(), doing: doing.into(), error: Arc::new(error) }
     }

@@ -21,11 +21,9 @@ const TAIL_ENTRIES_MAX: usize = 512;
 /// Entries read at once by a lookup in the file, when the binary search has come this close.
 const SCAN_ENTRIES: u64 = 64;
 
-/// A fixed-size entry with a key that does not fall along the file.
+/// A fixed-size entry.
 pub trait Entry: Copy {
     const BYTES: usize;
-    type Key: Ord + Copy;
-    fn key(&self) -> Self::Key;
     fn encode(&self, out: &mut Vec<u8>);
     /// `bytes` has exactly `BYTES` bytes.
     fn decode(bytes: &[u8]) -> Self;
@@ -49,10 +47,6 @@ fn be<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 
 impl Entry for OffsetEntry {
     const BYTES: usize = 8;
-    type Key = u32;
-    fn key(&self) -> u32 {
-        self.relative
-    }
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.relative.to_be_bytes());
         out.extend_from_slice(&self.position.to_be_bytes());
@@ -67,10 +61,6 @@ impl Entry for OffsetEntry {
 
 impl Entry for TimeEntry {
     const BYTES: usize = 12;
-    type Key = Timestamp;
-    fn key(&self) -> Timestamp {
-        self.timestamp
-    }
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.timestamp.0.to_be_bytes());
         out.extend_from_slice(&self.relative.to_be_bytes());

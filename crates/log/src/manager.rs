@@ -6,10 +6,12 @@
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::dir_checkpoints::{DirCheckpoints, Which};
+use crate::dirs::{check_cluster, join_cluster};
 use crate::names::{DELETE_DIR, STRAY_DIR, aside_dir, partition_dir};
 use crate::opening::{OpenedDir, open_dir};
 use crate::{
-    LogConfig, LogDirError, LogDirs, LogHandle, OpenError, OpenLog, OpenLogError, RemovalJob,
+    LogConfig, LogDirError, LogDirs, LogHandle, MetaProperties, OpenError, OpenLog, OpenLogError,
+    RemovalJob,
 };
 use env::Disk;
 use std::collections::BTreeMap;
@@ -54,6 +56,7 @@ pub struct RetentionReport {
 struct Dir {
     id: DirectoryId,
     path: PathBuf,
+    meta: MetaProperties,
     checkpoints: Arc<DirCheckpoints>,
     online: bool,
     /// Partitions whose directories are there and not open: their checkpoints are kept.
@@ -120,6 +123,7 @@ impl LogManager {
             state.dirs.push(Dir {
                 id: dir.meta.directory_id,
                 path: dir.path,
+                meta: dir.meta,
                 checkpoints,
                 online: true,
                 closed: closed.iter().map(|(partition, _)| partition.clone()).collect(),
@@ -132,6 +136,23 @@ impl LogManager {
         }
         let (state, naming) = (Mutex::new(state), Mutex::new(()));
         Ok((LogManager { disk: dirs.disk, state, naming, started: options.now }, report))
+    }
+
+    /// The cluster that the directories belong to; `None` on a node that never joined one.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.state().dirs.iter().find_map(|dir| dir.meta.cluster_id.clone())
+    }
+
+    /// Says which cluster this node is in: written where missing, refused where another. Blocks.
+    pub fn join_cluster(&self, cluster_id: &str) -> Result<(), OpenError> {
+        let mut state = self.state();
+        for dir in &state.dirs {
+            check_cluster(&dir.path, &dir.meta, cluster_id)?;
+        }
+        for dir in state.dirs.iter_mut().filter(|dir| dir.meta.cluster_id.is_none()) {
+            dir.meta = join_cluster(&*self.disk, &dir.path, &dir.meta, cluster_id)?;
+        }
+        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -323,7 +344,11 @@ impl LogManager {
 
     /// Takes a directory offline after an I/O error (also done by every failing call of the
     /// manager itself): its partitions are dropped from the manager and returned.
+    /// Errors of logs that were closed or removed on purpose change nothing.
     pub fn fence_directory(&self, error: &LogDirError) -> Vec<TopicPartition> {
+        if error.is_closed() {
+            return Vec::new();
+        }
         let mut state = self.state();
         let Some(index) = state.dirs.iter().position(|dir| dir.path == error.dir) else {
             return Vec::new();
@@ -413,8 +438,12 @@ impl LogManager {
         for (_, _, log) in self.partitions() {
             let due = log.lock().wants_sync(now);
             if due {
-                log.sync().map_err(|error| self.fenced(error))?;
-                count += 1;
+                match log.sync() {
+                    Ok(_) => count += 1,
+                    // Removed meanwhile.
+                    Err(error) if error.is_closed() => {}
+                    Err(error) => return Err(self.fenced(error)),
+                }
             }
         }
         Ok(count)
@@ -441,7 +470,7 @@ impl LogManager {
     }
 
     /// Closes every log (sync, producer snapshot, indexes), writes the checkpoints and, where all
-    /// went well, the clean-shutdown markers. Appends fail from here on. Blocks.
+    /// went well and every partition was open, the clean-shutdown markers. Appends fail from here on. Blocks.
     pub fn shut_down(&self, broker_epoch: BrokerEpoch) -> Result<(), LogDirError> {
         let mut first = Ok(());
         for (_, _, log) in self.partitions() {
@@ -455,7 +484,15 @@ impl LogManager {
             .and_then(|()| self.checkpoint_high_watermarks())
             .and_then(|()| {
                 self.over_dirs(|index, _| {
-                    let path = self.state().dirs[index].path.clone();
+                    let (path, whole) = {
+                        let state = self.state();
+                        let dir = &state.dirs[index];
+                        (dir.path.clone(), dir.closed.is_empty())
+                    };
+                    if !whole {
+                        // A damaged partition must be looked at again, not taken for clean.
+                        return Ok(());
+                    }
                     clean_shutdown::write(&*self.disk, &path, broker_epoch)
                 })
             });

@@ -162,22 +162,6 @@ impl Walk {
         }
         Ok(crc)
     }
-
-    /// The next batch with its bytes.
-    pub fn next_batch(&mut self) -> Result<Option<Batch>, WalkError> {
-        let Some(found) = self.peek()? else {
-            return Ok(None);
-        };
-        let size = found.header.size();
-        self.fill(size)?;
-        if self.chunk.len() < size {
-            let have = self.chunk.len();
-            return self.bad(BatchError::Truncated { have, need: size });
-        }
-        let bytes = self.chunk.slice(..size);
-        self.skip(size);
-        Ok(Some(Batch { header: found.header, bytes }))
-    }
 }
 
 /// The CRC covers a batch from its attributes on.

@@ -139,11 +139,12 @@ fn auto_create_outcome(
 
 /// How a topic is made when nobody says how: the cluster's defaults, and for the brokers' own
 /// topics what `offsets.topic.*` and `transaction.state.log.*` say, with no more replicas than
-/// there are live brokers.
+/// there are brokers. A registered broker that is away counts: its replica catches up when it is
+/// back, while a topic made with too few replicas would stay so.
 fn new_topic(ctx: &BrokerContext, name: &str) -> NewTopic {
     let internal = &ctx.config.internal_topics;
-    let live = i16::try_from(ctx.image.load().live_brokers().count()).unwrap_or(i16::MAX).max(1);
-    let replicas = |wanted: u16| i16::try_from(wanted).unwrap_or(i16::MAX).min(live);
+    let known = i16::try_from(ctx.image.load().brokers().count()).unwrap_or(i16::MAX).max(1);
+    let replicas = |wanted: u16| i16::try_from(wanted).unwrap_or(i16::MAX).min(known);
     let own = |partitions: u32, factor: u16, configs: &[(&str, String)]| NewTopic {
         configs: configs
             .iter()

@@ -83,7 +83,9 @@ impl FollowLink {
     }
 
     fn take_outbox(&self) -> Vec<Position> {
-        std::mem::take(&mut self.outbox.lock().expect("no thread panicked while it held the outbox"))
+        std::mem::take(
+            &mut self.outbox.lock().expect("no thread panicked while it held the outbox"),
+        )
     }
 
     fn each(&self, tell: impl Fn(&Arc<Partition>)) {
@@ -141,8 +143,8 @@ async fn follow(
         return Err(StreamError::NoAddress);
     }
     let image = core.image.load();
-    let address = replica_address(&image, link.leader, &core.config)
-        .ok_or(StreamError::NoAddress)?;
+    let address =
+        replica_address(&image, link.leader, &core.config).ok_or(StreamError::NoAddress)?;
     let channel = crate::channel::channel(&core.env.net, &address)?;
     let mut client = ReplicaClient::new(channel)
         .max_decoding_message_size(crate::channel::MESSAGE_BYTES_MAX)
@@ -153,8 +155,11 @@ async fn follow(
         broker_epoch: epoch.0,
         incarnation_id: bytes::Bytes::copy_from_slice(&core.incarnation_id.0),
     };
-    let first =
-        FollowRequest { hello: Some(hello), credit_bytes: CREDIT_BYTES, ..FollowRequest::default() };
+    let first = FollowRequest {
+        hello: Some(hello),
+        credit_bytes: CREDIT_BYTES,
+        ..FollowRequest::default()
+    };
     // A new stream's channel holds four messages and has none.
     let _ = requests.try_send(first);
     let mut responses = client.follow(ReceiverStream::new(receiver)).await?.into_inner();

@@ -4,7 +4,9 @@ use super::fetcher::FollowLink;
 use super::partition::{Partition, Role, State};
 use bytes::Bytes;
 use log::AppendError;
-use replication::{Chunk, Divergence, FollowerEffect, FollowerLog, Refusal, epoch_batches_to_append};
+use replication::{
+    Chunk, Divergence, FollowerEffect, FollowerLog, Refusal, epoch_batches_to_append,
+};
 use rpc::replica as wire;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,10 +67,8 @@ impl Partition {
             Err(_) => Some(Refusal::NotLeaderOrFollower),
         };
         let divergence = chunk.diverging.as_ref().map(|end| {
-            let leader = EpochOffset {
-                epoch: LeaderEpoch(end.epoch),
-                offset: Offset(end.end_offset),
-            };
+            let leader =
+                EpochOffset { epoch: LeaderEpoch(end.epoch), offset: Offset(end.end_offset) };
             Divergence { leader, own: self.epoch_end(leader.epoch) }
         });
         Chunk {

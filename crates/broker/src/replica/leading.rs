@@ -141,6 +141,11 @@ impl Partition {
         let now = self.now();
         let mut state = self.lock();
         let state = &mut *state;
+        let newest = state.newest_sessions.entry(session.follower).or_insert(session.number);
+        if *newest > session.number {
+            return;
+        }
+        *newest = session.number;
         let Role::Leading(leader) = &mut state.role else {
             session.push(self.refusal(position, Refusal::NotLeaderOrFollower));
             return;

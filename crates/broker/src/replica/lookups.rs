@@ -78,12 +78,12 @@ impl Partition {
         if !is_known {
             return Err(ErrorCode::OffsetNotAvailable);
         }
-        let log = self.log.lock();
+        let mut log = self.log.lock();
         let search = match timestamp {
             Some(timestamp) => log.offset_for_timestamp(timestamp),
             None => log.max_timestamp_offset(),
         };
-        Ok((search, end))
+        Ok((search.map_err(|error| error.code())?, end))
     }
 
     /// The largest leader epoch at or below `epoch`, and where it ends.

@@ -305,8 +305,7 @@ impl ReplicaManager {
         self.has_checked_strays.store(true, Ordering::Release);
         for (name, topic_id, _) in self.logs.partitions() {
             let id = TopicIdPartition { topic_id, partition: name.partition };
-            let is_ours =
-                image.partition(id).is_some_and(|at| at.is_replica(self.core.node_id));
+            let is_ours = image.partition(id).is_some_and(|at| at.is_replica(self.core.node_id));
             if is_ours {
                 continue;
             }

@@ -60,6 +60,8 @@ pub(super) struct State {
     pub next_token: u64,
     pub fetch_waits: BTreeMap<u64, Arc<FetchWait>>,
     pub subscriptions: BTreeMap<NodeId, Subscription>,
+    /// The newest stream that each follower was heard on; older ones no longer count.
+    pub newest_sessions: BTreeMap<NodeId, u64>,
     /// A sync for a synced topic is under way; appends meanwhile share the next one.
     pub is_syncing: bool,
 }
@@ -156,6 +158,7 @@ impl Partition {
                 next_token: 0,
                 fetch_waits: BTreeMap::new(),
                 subscriptions: BTreeMap::new(),
+                newest_sessions: BTreeMap::new(),
                 is_syncing: false,
             }),
             epoch: AtomicI32::new(LeaderEpoch::NONE.0),

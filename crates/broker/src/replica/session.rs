@@ -10,7 +10,7 @@ use super::partition::OutgoingChunk;
 use env::Tasks;
 use rpc::replica::{Chunk, EpochEnd, FollowRequest, FollowResponse, Hello, Position};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -26,8 +26,14 @@ const WATERMARK_DELAY: Duration = Duration::from_millis(10);
 /// Responses made ahead of the network.
 pub const RESPONSES_AHEAD: usize = 2;
 
+/// Streams so far; only their order matters.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
 /// One follower broker's stream, as partitions see it.
 pub struct Session {
+    /// Later streams have higher numbers. What is left of a broken stream may be read after the
+    /// next one is open; it must not undo what that one said.
+    pub number: u64,
     pub follower: NodeId,
     pub broker_epoch: BrokerEpoch,
     queue: Mutex<Queue>,
@@ -48,6 +54,7 @@ struct Queue {
 impl Session {
     pub fn new(hello: &Hello) -> Arc<Session> {
         Arc::new(Session {
+            number: SESSIONS.fetch_add(1, Ordering::Relaxed),
             follower: NodeId(hello.follower_id),
             broker_epoch: BrokerEpoch(hello.broker_epoch),
             queue: Mutex::default(),

@@ -113,13 +113,18 @@ impl PartitionLog {
             Err(error) => return Err(self.poison("close", error)),
         }
         self.flush()?;
-        let _ = self.poison("close", io::Error::other("the log is closed"));
+        self.shut("the log is closed");
         Ok(())
     }
 
     /// Takes no more appends or reads: the partition is being deleted or set aside.
     pub(crate) fn retire(&mut self) {
-        let _ = self.poison("use", io::Error::other("the partition was removed"));
+        self.shut("the partition was removed");
+    }
+
+    fn shut(&mut self, why: &'static str) {
+        let error = LogDirError::closed(&self.id.log_dir, &self.id.partition, why);
+        self.failure.get_or_insert(error);
     }
 
     fn index_files(&self) -> io::Result<Vec<std::sync::Arc<dyn env::File>>> {

@@ -1,0 +1,253 @@
+//! Appending as leader and as follower, producers' sequences, failing disks.
+
+use crate::support::*;
+use bytes::Bytes;
+use env::mem_disk::MemDiskStats;
+use log::{AppendError, LogConfig, PartitionLog};
+use records::{
+    BatchOptions, EndTransactionMarker, MarkerKind, ProducedBatch, TimestampType, batches,
+};
+use types::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+
+fn send(log: &mut PartitionLog, batch: &ProducedBatch) -> Result<(i64, bool), ErrorCode> {
+    log.append_as_leader(batch, LeaderEpoch(0), Timestamp(5000))
+        .map(|appended| (appended.base_offset.0, appended.is_duplicate))
+        .map_err(|error| error.code())
+}
+
+#[test]
+fn offsets_and_epoch_are_stamped_and_nothing_else() {
+    let world = World::new(small());
+    let mut log = world.create();
+    let batch = batch_at(&[10, 20, 15], 30);
+    append(&mut log, 4);
+    let appended = log.append_as_leader(&batch, LeaderEpoch(3), Timestamp(99)).unwrap();
+    assert_eq!((appended.base_offset, appended.last_offset), (Offset(4), Offset(6)));
+    assert_eq!(appended.log_append_time, Timestamp::NONE);
+    let read = &read_all(&log)[1];
+    assert_eq!(read.header.leader_epoch, LeaderEpoch(3));
+    assert_eq!(read.bytes[12 + 4..], batch.bytes()[12 + 4..], "from the magic on");
+    let (log_file, first) = (world.file("00000000000000000000.log"), read_all(&log));
+    assert_eq!(log_file[first[0].bytes.len()..], read.bytes[..], "the file is the wire");
+}
+
+#[test]
+fn log_append_time_replaces_the_records_times() {
+    let config = LogConfig { timestamp_type: TimestampType::LogAppendTime, ..small() };
+    let mut log = World::new(config).create();
+    let batch = batch_at(&[10, 20], 30);
+    let appended = log.append_as_leader(&batch, LeaderEpoch(0), Timestamp(777)).unwrap();
+    assert_eq!(appended.log_append_time, Timestamp(777));
+    let read = read_all(&log).remove(0);
+    read.check_crc().unwrap();
+    let times: Vec<_> = read.records(1 << 20).unwrap().map(|r| r.unwrap().timestamp).collect();
+    assert_eq!(times, [Timestamp(777); 2]);
+}
+
+#[test]
+fn a_retry_within_five_batches_gets_its_first_offset() {
+    let mut log = World::new(small()).create();
+    for n in 0..6 {
+        assert_eq!(send(&mut log, &produced(1, 0, n * 2, 2)), Ok((i64::from(n) * 2, false)));
+    }
+    for n in 1..6 {
+        assert_eq!(send(&mut log, &produced(1, 0, n * 2, 2)), Ok((i64::from(n) * 2, true)));
+    }
+    let forgotten = send(&mut log, &produced(1, 0, 0, 2));
+    assert_eq!(forgotten, Err(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!(log.end_offset(), Offset(12));
+}
+
+#[test]
+fn sequences_follow_kafkas_rules() {
+    let mut log = World::new(small()).create();
+    assert_eq!(send(&mut log, &produced(1, 3, 40, 2)), Ok((0, false)), "unknown: any sequence");
+    assert_eq!(send(&mut log, &produced(1, 3, 43, 1)), Err(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!(send(&mut log, &produced(1, 3, 40, 1)), Err(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!(send(&mut log, &produced(1, 2, 42, 1)), Err(ErrorCode::InvalidProducerEpoch));
+    assert_eq!(send(&mut log, &produced(1, 4, 42, 1)), Err(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!(send(&mut log, &produced(1, 4, 0, 1)), Ok((2, false)), "a new epoch starts at 0");
+    assert_eq!(send(&mut log, &produced(1, 4, 1, 1)), Ok((3, false)));
+    assert_eq!(send(&mut log, &produced(1, 3, 40, 2)), Err(ErrorCode::InvalidProducerEpoch));
+    assert_eq!(send(&mut log, &produced(2, 0, i32::MAX - 1, 3)), Ok((4, false)));
+    assert_eq!(send(&mut log, &produced(2, 0, i32::MAX - 1, 3)), Ok((4, true)), "wrapped inside");
+    assert_eq!(send(&mut log, &produced(2, 0, 1, 1)), Ok((7, false)), "and after");
+    assert_eq!(log.producer(ProducerId(2)), Some((ProducerEpoch(0), 1, Offset(7))));
+}
+
+#[test]
+fn a_silent_producer_is_forgotten() {
+    let mut log = World::new(small()).create();
+    send(&mut log, &produced(1, 0, 0, 1)).unwrap();
+    log.expire_producers(Timestamp(1000 + 24 * 3_600_000));
+    assert!(log.producer(ProducerId(1)).is_some());
+    log.expire_producers(Timestamp(1001 + 24 * 3_600_000));
+    assert!(log.producer(ProducerId(1)).is_none());
+    assert_eq!(send(&mut log, &produced(1, 0, 7, 1)), Ok((1, false)));
+}
+
+#[test]
+fn an_open_transaction_holds_the_unstable_offset_until_its_marker() {
+    let mut log = World::new(small()).create();
+    append(&mut log, 3);
+    let producer = (ProducerId(9), ProducerEpoch(0));
+    let options = BatchOptions {
+        producer_id: producer.0,
+        producer_epoch: producer.1,
+        base_sequence: 0,
+        transactional: true,
+        ..BatchOptions::default()
+    };
+    send(&mut log, &with_options(options, &[1], 5)).unwrap();
+    append(&mut log, 1);
+    assert_eq!(log.first_unstable_offset(), Offset(3));
+    assert_eq!(send(&mut log, &produced(9, 0, 1, 1)), Err(ErrorCode::InvalidTxnState));
+    let marker = |coordinator_epoch| {
+        let marker = EndTransactionMarker { kind: MarkerKind::Commit, coordinator_epoch };
+        ProducedBatch::from_own(marker.build(producer, Timestamp(5)))
+    };
+    send(&mut log, &marker(4)).unwrap();
+    assert_eq!(log.first_unstable_offset(), log.end_offset());
+    assert_eq!(send(&mut log, &marker(3)), Err(ErrorCode::TransactionCoordinatorFenced));
+}
+
+#[test]
+fn a_follower_keeps_the_leaders_bytes() {
+    let mut leader = World::new(small()).create();
+    for n in 0..100 {
+        let batch = produced(1, 0, n, 1);
+        leader.append_as_leader(&batch, LeaderEpoch(n / 30), Timestamp(1)).unwrap();
+    }
+    let all: Vec<u8> = read_all(&leader).iter().flat_map(|b| b.bytes.to_vec()).collect();
+    let all = Bytes::from(all);
+    let world = World::new(LogConfig { segment_bytes: 1500, ..small() });
+    let mut follower = world.create();
+    assert_eq!(follower.append_as_follower(&all, Timestamp(1)).unwrap(), Offset(100));
+    assert_eq!(read_all(&follower), read_all(&leader));
+    assert!(follower.segment_bases().len() > leader.segment_bases().len());
+    assert_eq!(follower.epoch_starts(), leader.epoch_starts());
+    assert_eq!(follower.producer(ProducerId(1)), leader.producer(ProducerId(1)));
+    let again = follower.append_as_follower(&all, Timestamp(1));
+    assert!(matches!(again, Err(AppendError::OffsetMismatch { .. })));
+    assert_eq!(follower.end_offset(), Offset(100));
+}
+
+#[test]
+fn a_damaged_replicated_batch_writes_nothing() {
+    let mut leader = World::new(small()).create();
+    append(&mut leader, 2);
+    append(&mut leader, 2);
+    let mut all: Vec<u8> = read_all(&leader).iter().flat_map(|b| b.bytes.to_vec()).collect();
+    *all.last_mut().unwrap() ^= 1;
+    let mut follower = World::new(small()).create();
+    let error = follower.append_as_follower(&all.into(), Timestamp(1)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CorruptMessage);
+    assert_eq!((follower.end_offset(), follower.size()), (Offset(0), 0));
+}
+
+#[test]
+fn an_older_leader_epoch_is_refused() {
+    let mut log = World::new(small()).create();
+    log.assign_epoch_start(LeaderEpoch(5)).unwrap();
+    let late = log.append_as_leader(&batch_at(&[1], 1), LeaderEpoch(4), Timestamp(1));
+    assert_eq!(late.unwrap_err().code(), ErrorCode::NotLeaderOrFollower);
+}
+
+#[test]
+fn a_full_disk_refuses_cuts_back_and_goes_on() {
+    let world = World::new(small());
+    let mut log = world.create();
+    append(&mut log, 1);
+    let size = log.size();
+    world.disk.set_capacity(Some(world.disk.used() + 70));
+    let error = log.append_as_leader(&batch_at(&[1], 300), LeaderEpoch(0), Timestamp(1));
+    let error = error.unwrap_err();
+    assert!(matches!(error, AppendError::NoSpace(_)), "{error}");
+    assert_eq!(error.code(), ErrorCode::KafkaStorageError);
+    assert_eq!(log.end_offset(), Offset(1));
+    assert_eq!(world.file("00000000000000000000.log").len() as u64, size);
+    world.disk.set_capacity(None);
+    assert_eq!(append(&mut log, 1), Offset(1));
+    assert_eq!(bases(&world.reopen()), [0, 1]);
+}
+
+#[test]
+fn a_full_disk_at_a_roll_refuses_and_goes_on() {
+    let world = World::new(LogConfig { segment_bytes: 400, ..small() });
+    let mut log = world.create();
+    append(&mut log, 4);
+    world.disk.set_capacity(Some(world.disk.used()));
+    let batch = batch_at(&[1; 4], 50);
+    let error = log.append_as_leader(&batch, LeaderEpoch(0), Timestamp(1)).unwrap_err();
+    assert!(matches!(error, AppendError::NoSpace(_)), "{error}");
+    world.disk.set_capacity(None);
+    append(&mut log, 4);
+    append(&mut log, 4);
+    assert_eq!(bases(&log), [0, 4, 8]);
+    assert_eq!(bases(&world.reopen()), [0, 4, 8]);
+}
+
+#[test]
+fn a_failing_disk_closes_the_log_for_good() {
+    let world = World::new(small());
+    let mut log = world.create();
+    append(&mut log, 1);
+    world.disk.fail_writes(Some(".log"));
+    let batch = batch_at(&[1], 50);
+    let error = log.append_as_leader(&batch, LeaderEpoch(0), Timestamp(1)).unwrap_err();
+    assert!(matches!(&error, AppendError::Io(error) if error.dir.to_str() == Some(DIR)), "{error}");
+    world.disk.fail_writes(None);
+    let again = log.append_as_leader(&batch, LeaderEpoch(0), Timestamp(1));
+    assert!(matches!(again, Err(AppendError::Io(_))), "no retry");
+    assert!(log.flush().is_err());
+}
+
+#[test]
+fn a_failed_sync_closes_the_log_and_leaves_the_recovery_point() {
+    let world = World::new(small());
+    let mut log = world.create();
+    append(&mut log, 1);
+    world.disk.fail_syncs(Some(".log"));
+    assert!(log.flush().is_err());
+    world.disk.fail_syncs(None);
+    assert!(log.flush().is_err(), "a sync is never tried again");
+    assert_eq!(log.recovery_point(), Offset(0));
+    let batch = batch_at(&[1], 50);
+    assert!(log.append_as_leader(&batch, LeaderEpoch(0), Timestamp(1)).is_err());
+}
+
+#[test]
+fn an_append_is_one_write_and_no_sync() {
+    let world = World::new(LogConfig { segment_bytes: 1 << 20, ..small() });
+    let mut log = world.create();
+    append(&mut log, 1);
+    let before = world.disk.stats();
+    for _ in 0..100 {
+        append(&mut log, 1);
+    }
+    let after = world.disk.stats();
+    let expected = MemDiskStats { writes: before.writes + 100, ..before };
+    assert_eq!(after, expected);
+}
+
+#[test]
+fn batches_of_one_read_are_whole() {
+    let mut log = World::new(small()).create();
+    for _ in 0..200 {
+        append(&mut log, 3);
+    }
+    for from in [0, 1, 2, 3, 250, 599] {
+        for max_bytes in [0, 100, 1000, 100_000] {
+            let plan = log.read_plan(Offset(from), Offset(580), max_bytes, true).unwrap();
+            let bytes = plan.read().unwrap();
+            let found: Vec<_> = batches(&bytes).map(|b| b.unwrap().header).collect();
+            if from >= 580 {
+                assert!(found.is_empty());
+                continue;
+            }
+            assert_eq!(found[0].base_offset, Offset(from / 3 * 3));
+            assert!(found.len() == 1 || bytes.len() <= max_bytes, "{from} {max_bytes}");
+            assert!(found.iter().all(|header| header.end_offset() <= Offset(580)));
+        }
+    }
+}

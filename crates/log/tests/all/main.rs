@@ -1,0 +1,12 @@
+//! The log crate's tests against its public interface, on a disk in memory (and, where the layout
+//! matters to others, on a real one).
+
+mod append;
+mod layout;
+mod lookup;
+mod manager;
+mod model;
+mod recovery;
+mod retention;
+mod support;
+mod truncate;
