@@ -158,7 +158,7 @@ impl Controller {
             broker_id: node,
             cluster_id: CLUSTER.to_owned(),
             incarnation_id: incarnation_id(node, incarnation),
-            endpoints: Vec::new(),
+            endpoints: vec![endpoint(node)],
             rack: None,
             log_dirs: vec![Uuid::from_random(node.0 as u128 + 1)],
             features: Vec::new(),
@@ -262,6 +262,15 @@ impl Controller {
 /// The id of one start of a node's process.
 pub fn incarnation_id(node: NodeId, incarnation: Incarnation) -> Uuid {
     Uuid::from_random((node.0 as u128) << 64 | u128::from(incarnation) << 1 | 1)
+}
+
+fn endpoint(node: NodeId) -> Endpoint {
+    Endpoint {
+        name: "PLAINTEXT".to_owned(),
+        host: format!("broker-{node}"),
+        port: 9092,
+        security_protocol: 0,
+    }
 }
 
 fn alter_command(

@@ -59,5 +59,4 @@ counters! {
     messages_lost,
     messages_doubled,
     epochs_refused,
-    stale_metadata_answers,
 }

@@ -96,8 +96,14 @@ impl Node {
         message: PositionMessage,
     ) {
         let now = ctx.monotonic();
-        let Some(downstream) = self.process_mut().downstreams.get(&stream) else { return };
+        let downstreams = &self.process_mut().downstreams;
+        let Some(downstream) = downstreams.get(&stream) else { return };
         let (broker, broker_epoch) = (downstream.follower, downstream.broker_epoch);
+        // What is left of a broken stream must not undo what the next one said.
+        let mut later = downstreams.range(stream + 1..);
+        if later.any(|(_, other)| other.follower == broker) {
+            return;
+        }
         let log = self.disk.get(&partition);
         let position = FollowerPosition {
             broker,
