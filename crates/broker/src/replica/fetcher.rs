@@ -68,6 +68,11 @@ impl FollowLink {
         self.partitions().remove(id);
     }
 
+    /// The image changed: a stream of an older registration of this broker looks at it and ends.
+    pub fn look_again(&self) {
+        self.news.notify_one();
+    }
+
     /// Ends the stream for good.
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Release);

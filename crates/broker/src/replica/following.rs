@@ -100,15 +100,21 @@ impl Partition {
                     last_epoch,
                     log_start_offset,
                     restart,
-                } => link.send(wire::Position {
-                    topic_id: Bytes::copy_from_slice(&self.id.topic_id.0),
-                    partition: self.id.partition.0,
-                    leader_epoch: leader_epoch.0,
-                    offset: offset.0,
-                    last_epoch: last_epoch.0,
-                    log_start_offset: log_start_offset.0,
-                    restart,
-                }),
+                } => {
+                    // A synced replica may count for the leader with what it says here.
+                    if restart && self.is_synced() && !self.sync_before_restart() {
+                        continue;
+                    }
+                    link.send(wire::Position {
+                        topic_id: Bytes::copy_from_slice(&self.id.topic_id.0),
+                        partition: self.id.partition.0,
+                        leader_epoch: leader_epoch.0,
+                        offset: offset.0,
+                        last_epoch: last_epoch.0,
+                        log_start_offset: log_start_offset.0,
+                        restart,
+                    });
+                }
                 FollowerEffect::AppendChunk { leader_epoch } => {
                     let records = records.cloned().unwrap_or_default();
                     self.append_chunk(state, leader_epoch, &records, &mut more);
@@ -137,6 +143,17 @@ impl Partition {
                 }
             }
             queue.extend(more);
+        }
+    }
+
+    /// Syncs the whole log; on a failure nothing is said, and the machine asks again by itself.
+    fn sync_before_restart(&self) -> bool {
+        match self.log.lock().flush() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(partition = %self.name, %error, "cannot sync");
+                false
+            }
         }
     }
 

@@ -271,8 +271,9 @@ impl ReplicaManager {
         }
         self.links().retain(|leader, link| {
             let is_known = image.broker(*leader).is_some();
-            if !is_known {
-                link.stop();
+            match is_known {
+                true => link.look_again(),
+                false => link.stop(),
             }
             is_known
         });
