@@ -28,7 +28,10 @@ pub struct Report {
     pub last_log_index: Option<u64>,
     pub committed_index: Option<u64>,
     pub applied_index: Option<u64>,
+    /// As of the newest membership in the log, committed or not.
     pub members: Vec<Member>,
+    /// As of the newest committed membership known here.
+    pub committed_voters: BTreeSet<MemberId>,
     /// The voters are being changed.
     pub is_joint: bool,
     /// Raft has stopped, and why.
@@ -65,6 +68,7 @@ impl Report {
             committed_index: metrics.local_committed.map(|id| id.index),
             applied_index: metrics.last_applied.map(|id| id.index),
             members: members.collect(),
+            committed_voters: metrics.committed_membership_config.voter_ids().collect(),
             is_joint: membership.get_joint_config().len() > 1,
             failure: metrics.running_state.as_ref().err().map(|error| error.to_string()),
         }

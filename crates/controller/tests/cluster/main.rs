@@ -266,6 +266,7 @@ fn a_node_alone_is_a_cluster_and_others_join_it_by_its_address() {
         let mut status = node.status.clone();
         let named = status.wait_for(|status| !status.cluster_id.is_empty() && status.version.0 > 0);
         within("the second node", named).await.expect("the node runs");
-        assert_eq!(quorum(&cluster).await.voters.len(), 2);
+        let work = async { while quorum(&cluster).await.voters.len() != 2 {} };
+        within("the second voter", work).await;
     });
 }
