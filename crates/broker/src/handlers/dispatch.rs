@@ -61,7 +61,8 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
     let ctx = RequestContext {
         broker: origin.broker.clone(),
         listener: origin.listener.clone(),
-        client_id: header.client_id,
+        // A copy of its own: a waiting request must not keep its frame alive.
+        client_id: header.client_id.map(|id| id.detach()),
         peer: origin.peer,
         api_version: header.api_version,
         correlation_id: header.correlation_id,
