@@ -87,6 +87,9 @@ impl PartitionLog {
         now: Timestamp,
     ) -> Result<Offset, AppendError> {
         self.check_open()?;
+        // An epoch in which this broker led and wrote nothing: the present leader may never have
+        // heard of it and rightly send records of earlier ones.
+        self.epochs.truncate_end(self.end_offset);
         // All is checked before anything is written.
         let checked = self.check_replicated(records)?;
         let mut rest = &checked[..];

@@ -251,3 +251,19 @@ fn batches_of_one_read_are_whole() {
         }
     }
 }
+
+#[test]
+fn a_follower_takes_older_epochs_after_it_led_and_wrote_nothing() {
+    let leader = World::new(small());
+    let mut leader = leader.create();
+    for _ in 0..2 {
+        leader.append_as_leader(&batch_at(&[1, 2], 8), LeaderEpoch(4), Timestamp(1)).unwrap();
+    }
+    let batches = read_all(&leader);
+    let mut log = World::new(small()).create();
+    log.append_as_follower(&batches[0].bytes, Timestamp(1)).unwrap();
+    log.assign_epoch_start(LeaderEpoch(5)).unwrap();
+    let end = log.append_as_follower(&batches[1].bytes, Timestamp(2));
+    assert_eq!(end.unwrap(), Offset(4), "the next leader has records of epoch 4 that this one lacks");
+    assert_eq!(log.latest_epoch(), LeaderEpoch(4));
+}
