@@ -136,6 +136,10 @@ impl RecoveryPoints for DirCheckpoints {
         on_disk.files[index] = offsets;
         Ok(())
     }
+
+    fn durable(&self, partition: &TopicPartition) -> Offset {
+        self.get(Which::RecoveryPoint, partition)
+    }
 }
 
 #[cfg(test)]

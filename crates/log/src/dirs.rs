@@ -159,10 +159,12 @@ fn open_dir(
     Ok(LogDir { path: path.to_owned(), meta, clean, _lock: lock })
 }
 
+/// Makes a directory and those above it, each name synced.
 fn make_dir(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<()> {
+    let absent: Vec<&Path> = path.ancestors().take_while(|dir| !disk.exists(dir)).collect();
     disk.create_dir_all(path)?;
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent),
-        _ => Ok(()),
+    for parent in absent.iter().filter_map(|dir| dir.parent()) {
+        disk.sync_dir(parent)?;
     }
+    Ok(())
 }

@@ -452,6 +452,9 @@ impl LogManager {
     /// Retention and producer expiry over all partitions. Blocks.
     pub fn run_retention(&self, now: Timestamp) -> Result<RetentionReport, LogDirError> {
         let mut report = RetentionReport::default();
+        // Only what is below the recovery point on disk may go.
+        self.sync_due(now)?;
+        self.checkpoint_recovery_points()?;
         for (_, _, log) in self.partitions() {
             let retained = {
                 let mut log = log.lock();
@@ -470,7 +473,8 @@ impl LogManager {
     }
 
     /// Closes every log (sync, producer snapshot, indexes), writes the checkpoints and, where all
-    /// went well and every partition was open, the clean-shutdown markers. Appends fail from here on. Blocks.
+    /// went well and every partition was open, the clean-shutdown markers. Appends fail from here on.
+    /// Blocks.
     pub fn shut_down(&self, broker_epoch: BrokerEpoch) -> Result<(), LogDirError> {
         let mut first = Ok(());
         for (_, _, log) in self.partitions() {

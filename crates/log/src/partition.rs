@@ -50,12 +50,16 @@ pub struct Appended {
     pub is_duplicate: bool,
 }
 
-/// Where recovery points are kept, for the one moment at which a log must lower its own at once.
-///
-/// An implementor promises that after `Ok` a crash finds a recovery point of this partition at or
-/// below `offset`. Without that, records appended after a truncation could be taken for synced.
+/// Where recovery points are kept, for the moments at which a log depends on what is on disk.
 pub trait RecoveryPoints: Send + Sync {
+    /// After `Ok` a crash finds a recovery point of this partition at or below `offset`. Without
+    /// that, records appended after a truncation could be taken for synced.
     fn lower(&self, partition: &TopicPartition, offset: Offset) -> io::Result<()>;
+
+    /// A crash finds a recovery point at or above this one. Only segments below it are deleted: if a
+    /// crash undoes some of the deletions and not others, the hole lies below the recovery point,
+    /// where no hole means a torn tail.
+    fn durable(&self, partition: &TopicPartition) -> Offset;
 }
 
 /// Whose log it is and where.

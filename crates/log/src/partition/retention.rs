@@ -16,14 +16,17 @@ pub struct Retained {
 
 impl PartitionLog {
     /// Drops whole segments below the high watermark that are too old, too many, or below the
-    /// start offset, as the policy says. The active segment is rolled first if it is too old.
+    /// start offset, as the policy says. The active segment is rolled first if it is too old. Segments above the
+    /// recovery point on disk wait for the next run.
     pub fn retention(&mut self, now: Timestamp) -> Result<Retained, LogDirError> {
         self.check_open()?;
         let count = self.expired(now).map_err(|error| self.poison("read an index", error))?;
         if count == self.segments.len() {
             self.roll_now(now)?;
         }
-        let count = count.min(self.segments.len() - 1);
+        let durable = self.id.recovery_points.durable(&self.id.partition);
+        let synced = (0..self.segments.len() - 1).take_while(|i| self.segment_end(*i) <= durable);
+        let count = count.min(synced.count());
         self.drop_front(count).map_err(|error| self.poison("delete segments", error))
     }
 

@@ -35,21 +35,20 @@ impl PartitionLog {
     }
 
     fn try_truncate(&mut self, offset: Offset) -> io::Result<()> {
-        self.lower_recovery_point(offset)?;
+        let index = self.segment_index(offset);
+        let found = self.segments[index].find(offset, None).map_err(io_error)?;
+        let cut = found.map(|found| (found.position, found.header.base_offset));
+        let end = cut.map_or(offset, |(_, base)| offset.min(base));
+        self.lower_recovery_point(end)?;
         let mut gone = Vec::new();
-        while self.segments.len() > 1 && self.active().base > offset {
-            let segment = self.segments.pop_back().expect("more than one");
-            gone.extend(self.take_names_away(segment.base)?);
+        while self.segments.len() > index + 1 {
+            let base = self.active().base;
+            gone.extend(self.take_names_away(base)?);
+            self.segments.pop_back();
         }
-        let active = self.active();
-        let found = active.find(offset, None).map_err(io_error)?;
-        let end = match found {
-            Some(found) => {
-                active.truncate(found.position, found.header.base_offset)?;
-                offset.min(found.header.base_offset)
-            }
-            None => offset,
-        };
+        if let Some((position, base)) = cut {
+            self.active().truncate(position, base)?;
+        }
         self.end_offset = end.max(self.start_offset);
         self.recent.clear();
         self.epochs.truncate_end(self.end_offset);
@@ -102,7 +101,7 @@ impl PartitionLog {
         self.settle_truncation()
     }
 
-    /// Everything that is left is synced here, so the recovery point is the end.
+    /// Makes the cut durable: the file's new length, the names, the epochs, the snapshot.
     fn settle_truncation(&mut self) -> io::Result<()> {
         self.high_watermark = self.high_watermark.clamp(self.start_offset, self.end_offset);
         let active = self.segments.back().expect("a log has an active segment");

@@ -264,6 +264,10 @@ fn a_follower_takes_older_epochs_after_it_led_and_wrote_nothing() {
     log.append_as_follower(&batches[0].bytes, Timestamp(1)).unwrap();
     log.assign_epoch_start(LeaderEpoch(5)).unwrap();
     let end = log.append_as_follower(&batches[1].bytes, Timestamp(2));
-    assert_eq!(end.unwrap(), Offset(4), "the next leader has records of epoch 4 that this one lacks");
+    assert_eq!(
+        end.unwrap(),
+        Offset(4),
+        "the next leader has records of epoch 4 that this one lacks"
+    );
     assert_eq!(log.latest_epoch(), LeaderEpoch(4));
 }

@@ -1,1 +1,348 @@
-//! To come.
+//! The log against a plain model: a list of batches.
+//!
+//! After any series of operations, crashes between any two changes of the disk included, the log
+//! holds what the model holds; after a crash, a prefix of it that reaches at least to what was
+//! synced, with the epochs and the producers' histories of exactly those batches.
+
+use crate::support::*;
+use bytes::Bytes;
+use log::{LogConfig, PartitionLog};
+use proptest::prelude::*;
+use records::Batch;
+use std::collections::BTreeMap;
+use types::{LeaderEpoch, Offset, ProducerId, Timestamp};
+
+#[derive(Clone, Debug)]
+enum Op {
+    Append {
+        producer: i64,
+        count: usize,
+    },
+    Replicate {
+        batches: usize,
+    },
+    NewEpoch,
+    Truncate {
+        back: i64,
+    },
+    StartAnew {
+        ahead: i64,
+    },
+    HighWatermark {
+        back: i64,
+    },
+    AdvanceStart {
+        back: i64,
+    },
+    Retain,
+    Sync,
+    Checkpoint,
+    Reopen,
+    Crash {
+        seed: u64,
+    },
+    /// The next operation meets a disk that stops after some changes; then the power goes.
+    StopWithin {
+        changes: u64,
+        seed: u64,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => (0..4i64, 1..4usize).prop_map(|(producer, count)| Op::Append { producer, count }),
+        3 => (1..6usize).prop_map(|batches| Op::Replicate { batches }),
+        1 => Just(Op::NewEpoch),
+        2 => (0..12i64).prop_map(|back| Op::Truncate { back }),
+        1 => (0..20i64).prop_map(|ahead| Op::StartAnew { ahead }),
+        2 => (0..8i64).prop_map(|back| Op::HighWatermark { back }),
+        1 => (0..20i64).prop_map(|back| Op::AdvanceStart { back }),
+        2 => Just(Op::Retain),
+        2 => Just(Op::Sync),
+        2 => Just(Op::Checkpoint),
+        1 => Just(Op::Reopen),
+        1 => any::<u64>().prop_map(|seed| Op::Crash { seed }),
+        2 => (0..12u64, any::<u64>())
+            .prop_map(|(changes, seed)| Op::StopWithin { changes, seed }),
+    ]
+}
+
+/// What the log should hold.
+#[derive(Clone, Default)]
+struct Model {
+    batches: Vec<Batch>,
+    start: i64,
+    end: i64,
+    epoch: i32,
+    /// Next sequence of each producer.
+    sequences: BTreeMap<i64, i32>,
+}
+
+impl Model {
+    fn truncate(&mut self, offset: i64) {
+        if offset >= self.end {
+            return;
+        }
+        let kept = self.batches.partition_point(|b| b.header.last_offset().0 < offset);
+        let cut = self.batches.get(kept).map_or(offset, |b| b.header.base_offset.0);
+        self.end = offset.min(cut).max(self.start);
+        self.batches.truncate(kept);
+    }
+
+    fn visible(&self) -> Vec<Batch> {
+        let visible = |b: &&Batch| b.header.last_offset().0 >= self.start;
+        self.batches.iter().filter(visible).cloned().collect()
+    }
+
+    fn resequence(&mut self) {
+        self.sequences.clear();
+        for batch in self.batches.iter().filter(|b| b.header.has_producer()) {
+            let next = batch.header.last_sequence() + 1;
+            self.sequences.insert(batch.header.producer_id.0, next);
+        }
+    }
+}
+
+struct Run {
+    world: World,
+    log: PartitionLog,
+    model: Model,
+    synced: i64,
+    stop: Option<(u64, u64)>,
+}
+
+fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 600,
+        index_interval_bytes: 100,
+        retention_ms: -1,
+        retention_bytes: 1200,
+        ..LogConfig::default()
+    }
+}
+
+impl Run {
+    fn new() -> Run {
+        let world = World::new(config());
+        let log = world.create();
+        Run { world, log, model: Model::default(), synced: 0, stop: None }
+    }
+
+    fn step(&mut self, op: &Op) {
+        if let Op::StopWithin { changes, seed } = op {
+            self.stop = Some((*changes, *seed));
+            return;
+        }
+        let before = self.model.clone();
+        let stop = self.stop.take();
+        if let Some((changes, _)) = stop {
+            self.world.disk.stop_after(Some(changes));
+        }
+        self.apply(op, stop.is_some());
+        if let Some((_, seed)) = stop {
+            self.crash(seed, &before);
+        }
+        self.check();
+    }
+
+    /// Operations on a disk that stops may fail; the model then tells what may have happened.
+    fn apply(&mut self, op: &Op, may_fail: bool) {
+        let ok = |done: bool| assert!(done || may_fail, "{op:?} failed");
+        match op {
+            Op::Append { producer, count } => ok(self.append(*producer, *count)),
+            Op::Replicate { batches } => ok(self.replicate(*batches)),
+            Op::NewEpoch => {
+                self.model.epoch += 1;
+                ok(self.log.assign_epoch_start(LeaderEpoch(self.model.epoch)).is_ok());
+            }
+            Op::Truncate { back } => {
+                let to = (self.model.end - back).max(self.model.start);
+                self.synced = self.synced.min(to);
+                ok(self.log.truncate_to(Offset(to)).is_ok());
+                self.model.truncate(to);
+                self.model.resequence();
+                self.synced = self.synced.min(self.model.end);
+            }
+            Op::StartAnew { ahead } => {
+                let at = self.model.end + ahead;
+                self.synced = 0;
+                ok(self.log.truncate_fully_and_start_at(Offset(at)).is_ok());
+                self.model =
+                    Model { start: at, end: at, epoch: self.model.epoch, ..Model::default() };
+            }
+            Op::HighWatermark { back } => {
+                self.log.set_high_watermark(Offset(self.model.end - back));
+            }
+            Op::AdvanceStart { back } => {
+                let to = Offset(self.model.end - back);
+                self.model.start = self.log.advance_start_offset(to).0;
+            }
+            Op::Retain => {
+                let done = self.log.retention(Timestamp(1)).and_then(|r| {
+                    self.model.start = r.start_offset.0;
+                    r.job.run()
+                });
+                ok(done.is_ok());
+                let first = self.log.segment_bases()[0];
+                self.model.batches.retain(|b| b.header.base_offset >= first);
+            }
+            Op::Sync => {
+                let done = self.log.flush().is_ok();
+                ok(done);
+                if done {
+                    self.synced = self.model.end;
+                }
+            }
+            Op::Checkpoint => {
+                self.world.checkpoint(&self.log);
+                self.world.start_offset = self.log.start_offset();
+            }
+            Op::Reopen => self.reopen(may_fail),
+            Op::Crash { seed } => {
+                let before = self.model.clone();
+                self.crash(*seed, &before);
+            }
+            Op::StopWithin { .. } => unreachable!("handled by step"),
+        }
+    }
+
+    fn append(&mut self, producer: i64, count: usize) -> bool {
+        let batch = match producer {
+            0 => batch_at(&vec![1; count], 20),
+            id => {
+                let next = self.model.sequences.get(&id).copied().unwrap_or(0);
+                produced(id, 0, next, count)
+            }
+        };
+        let epoch = LeaderEpoch(self.model.epoch);
+        match self.log.append_as_leader(&batch, epoch, Timestamp(1)) {
+            Ok(appended) => {
+                assert!(!appended.is_duplicate);
+                assert_eq!(appended.base_offset.0, self.model.end);
+                let stamp = records::Stamp {
+                    base_offset: appended.base_offset,
+                    leader_epoch: epoch,
+                    log_append_time: None,
+                };
+                let mut bytes = records::stamp(batch.bytes(), stamp).to_vec();
+                bytes.extend_from_slice(&batch.bytes()[records::HEADER_BYTES..]);
+                self.model.batches.push(Batch::parse_first(&bytes.into()).unwrap());
+                self.model.end += count as i64;
+                self.model.resequence();
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn replicate(&mut self, count: usize) -> bool {
+        let mut bytes = Vec::new();
+        let mut made = Vec::new();
+        let mut base = self.model.end;
+        for n in 0..count {
+            let options = records::BatchOptions {
+                base_offset: Offset(base),
+                leader_epoch: LeaderEpoch(self.model.epoch),
+                ..records::BatchOptions::default()
+            };
+            let batch = with_options(options, &vec![1; n % 3 + 1], 20).batch().clone();
+            base = batch.header.end_offset().0;
+            bytes.extend_from_slice(&batch.bytes);
+            made.push(batch);
+        }
+        // On a stopping disk a part of it may be in.
+        let done = self.log.append_as_follower(&Bytes::from(bytes), Timestamp(1)).is_ok();
+        self.model.batches.extend(made);
+        self.model.end = base;
+        done
+    }
+
+    fn reopen(&mut self, may_fail: bool) {
+        let closed = self.log.close().is_ok();
+        assert!(closed || may_fail);
+        if closed {
+            self.synced = self.model.end;
+            self.world.checkpoint(&self.log);
+            self.world.start_offset = self.log.start_offset();
+            if let Ok((log, recovered)) = self.world.open(true) {
+                assert!(!recovered.unclean || self.log.size() == 0 || may_fail);
+                self.log = log;
+            } else {
+                assert!(may_fail);
+            }
+        }
+    }
+
+    /// After a crash the log is a prefix of what the model was before or after the operation that
+    /// was interrupted; the model becomes that prefix.
+    fn crash(&mut self, seed: u64, before: &Model) {
+        self.world.disk.crash(seed);
+        self.log = match self.world.open(false) {
+            Ok((log, _)) => log,
+            Err(error) => panic!("not opened: {error}"),
+        };
+        let (start, end) = (self.log.start_offset().0, self.log.end_offset().0);
+        let found = read_all(&self.log);
+        let prefix = |model: &Model| {
+            let visible = model.batches.iter().filter(|b| b.header.last_offset().0 >= start);
+            let mut expected = visible.take(found.len());
+            found.iter().all(|batch| expected.next() == Some(batch))
+        };
+        let model =
+            [&self.model, before].into_iter().find(|m| prefix(m) && start <= m.end.max(m.start));
+        let mut model = model.expect("the log is a prefix of a model").clone();
+        assert!(end >= self.synced, "synced {} but ends at {end}", self.synced);
+        model.batches.retain(|b| b.header.end_offset().0 <= end);
+        let first = self.log.segment_bases()[0];
+        model.batches.retain(|b| b.header.base_offset >= first);
+        model.start = start;
+        model.end = end;
+        model.epoch = self.model.epoch;
+        model.resequence();
+        self.model = model;
+        self.synced = self.synced.min(end);
+    }
+
+    fn check(&mut self) {
+        let (log, model) = (&mut self.log, &self.model);
+        assert_eq!((log.start_offset().0, log.end_offset().0), (model.start, model.end));
+        assert_eq!(read_all(log), model.visible());
+        let (start, high, end) = (log.start_offset(), log.high_watermark(), log.end_offset());
+        assert!(start <= high && high <= end && log.recovery_point() <= end);
+        for batch in model.visible() {
+            let header = &batch.header;
+            // Epochs below a start offset are forgotten; a crash may bring that one back.
+            let at = log.epoch_at(header.base_offset.max(start)).unwrap_or(header.leader_epoch);
+            assert_eq!(at, header.leader_epoch, "at {}", header.base_offset);
+        }
+        self.check_producers();
+    }
+
+    /// The last five batches of each producer since the first kept one are duplicates; what the
+    /// model's batches do not show may still be known from before.
+    fn check_producers(&self) {
+        for id in 1..4 {
+            let mine = self.model.batches.iter().filter(|b| b.header.producer_id.0 == id);
+            let last = mine.last();
+            let known = self.log.producer(ProducerId(id));
+            if let Some(last) = last {
+                let (_, sequence, offset) = known.expect("a producer in the log is known");
+                assert_eq!(
+                    (sequence, offset),
+                    (last.header.last_sequence(), last.header.last_offset())
+                );
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::with_cases(400) })]
+    #[test]
+    fn the_log_is_what_the_model_is(ops in prop::collection::vec(op(), 1..60)) {
+        let mut run = Run::new();
+        for op in &ops {
+            run.step(op);
+        }
+    }
+}

@@ -25,6 +25,10 @@ impl RecoveryPoints for Point {
         *point = (*point).min(offset);
         Ok(())
     }
+
+    fn durable(&self, _partition: &TopicPartition) -> Offset {
+        *self.0.lock().unwrap()
+    }
 }
 
 /// A disk with one partition on it.

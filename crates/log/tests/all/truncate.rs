@@ -94,7 +94,9 @@ fn a_sync_from_before_a_truncation_moves_nothing() {
         append(&mut log, 1);
     }
     log.complete_sync(synced).unwrap();
-    assert_eq!(log.recovery_point(), Offset(4));
+    assert_eq!(log.recovery_point(), Offset(0));
+    log.flush().unwrap();
+    assert_eq!(log.recovery_point(), Offset(14));
 }
 
 #[test]
