@@ -237,7 +237,7 @@ impl pb::controller_server::Controller for ControllerService {
             }
         };
         let (voters, observers): (Vec<_>, Vec<_>) =
-            report.members.iter().partition(|one| report.committed_voters.contains(&one.id));
+            report.committed_members.iter().partition(|one| one.is_voter);
         Ok(Response::new(pb::DescribeQuorumResponse {
             leader_id: report.leader.map_or(NodeId::NONE, |leader| leader.node_id()).0,
             leader_epoch: report.term as i64,

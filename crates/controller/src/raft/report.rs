@@ -1,6 +1,6 @@
 //! What Raft knows of itself and the others, in this crate's words.
 
-use super::types::{MemberId, TypeConfig};
+use super::types::{Address, MemberId, Membership, TypeConfig};
 use openraft::RaftMetrics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Report {
     /// As of the newest membership in the log, committed or not.
     pub members: Vec<Member>,
     /// As of the newest committed membership known here.
-    pub committed_voters: BTreeSet<MemberId>,
+    pub committed_members: Vec<Member>,
     /// The voters are being changed.
     pub is_joint: bool,
     /// Raft has stopped, and why.
@@ -44,7 +44,6 @@ impl Report {
         addresses: &BTreeMap<NodeId, String>,
     ) -> Report {
         let membership = metrics.membership_config.membership();
-        let voters: BTreeSet<MemberId> = membership.voter_ids().collect();
         let matched = |id: &MemberId| {
             let known = metrics.replication.as_ref()?.get(id)?.as_ref();
             known.map(|log_id| log_id.index)
@@ -53,13 +52,17 @@ impl Report {
             let at = metrics.heartbeat.as_ref()?.get(id)?.as_ref();
             at.map(|at| openraft::Instant::elapsed(&**at))
         };
-        let members = membership.nodes().map(|(id, address)| Member {
-            id: *id,
-            address: addresses.get(&id.node_id()).unwrap_or(&address.0).clone(),
-            is_voter: voters.contains(id),
-            matched_index: matched(id),
-            silent_for: silent(id),
-        });
+        let members = |membership: &Membership| {
+            let voters: BTreeSet<MemberId> = membership.voter_ids().collect();
+            let member = |(id, address): (&MemberId, &Address)| Member {
+                id: *id,
+                address: addresses.get(&id.node_id()).unwrap_or(&address.0).clone(),
+                is_voter: voters.contains(id),
+                matched_index: matched(id),
+                silent_for: silent(id),
+            };
+            membership.nodes().map(member).collect()
+        };
         Report {
             leader: metrics.current_leader,
             is_leader: metrics.current_leader == Some(metrics.id),
@@ -67,8 +70,8 @@ impl Report {
             last_log_index: metrics.last_log_index,
             committed_index: metrics.local_committed.map(|id| id.index),
             applied_index: metrics.last_applied.map(|id| id.index),
-            members: members.collect(),
-            committed_voters: metrics.committed_membership_config.voter_ids().collect(),
+            members: members(membership),
+            committed_members: members(metrics.committed_membership_config.membership()),
             is_joint: membership.get_joint_config().len() > 1,
             failure: metrics.running_state.as_ref().err().map(|error| error.to_string()),
         }
