@@ -145,12 +145,10 @@ class _Stream(Stream):
 
 class ConfluentAdmin(AdminClient):
     name = "confluent"
-
-    def __init__(self):
-        self._clients = {}
+    # Kept for the whole run: the library drops its futures when the client object goes.
+    _clients = {}
 
     def client(self, bootstrap):
-        # Kept: the library drops its futures when the client object goes.
         if bootstrap not in self._clients:
             self._clients[bootstrap] = ck.AdminClient({"bootstrap.servers": bootstrap})
         return self._clients[bootstrap]

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tempfile
 import threading
 
 from harness.kafka import tool
@@ -98,6 +99,11 @@ class _Stream(Stream):
     def __init__(self, bootstrap, topic):
         args = ["--bootstrap-server", bootstrap, "--topic", topic, "--acks", "-1"]
         args += ["--max-messages", "-1", "--throughput", "1000"]
+        # Without a file it does not retry.
+        self.config = tempfile.NamedTemporaryFile("w", suffix=".properties")
+        self.config.write("retries=2147483647\n")
+        self.config.flush()
+        args += ["--command-config", self.config.name]
         self.process = subprocess.Popen(tool(f"{TOOLS}.VerifiableProducer", *args),
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.acked = []

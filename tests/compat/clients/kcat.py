@@ -96,7 +96,8 @@ class _Stream(Stream):
                     if self.stopping:
                         return
                     self.budget -= 1
-                self.process.stdin.write(b"%d\n" % self.sent)
+                # kcat reads whole blocks of input, so a short line would wait for others.
+                self.process.stdin.write(b"%d %s\n" % (self.sent, b"x" * 1000))
                 self.process.stdin.flush()
                 self.sent += 1
         except BrokenPipeError:
