@@ -1,6 +1,5 @@
 //! `ottla broker-api-versions`: what each broker speaks.
 
-
 use client::{ApiVersionRange, TopicSelection};
 use wire::ApiKey;
 
@@ -40,11 +39,8 @@ pub(super) async fn run(args: Args, context: Context<'_>) -> Result<(), ToolErro
             }
         };
         writeln!(context.out, "(")?;
-        let mut lines: Vec<(i16, String)> = connection
-            .versions()
-            .iter()
-            .map(|range| (range.key, line(*range)))
-            .collect();
+        let mut lines: Vec<(i16, String)> =
+            connection.versions().iter().map(|range| (range.key, line(*range))).collect();
         for api in ApiKey::all() {
             if connection.versions().get(api as i16).is_none() {
                 lines.push((api as i16, format!("\t{api}({}): UNSUPPORTED", api as i16)));

@@ -86,7 +86,8 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> Result<(), Tool
         let text = "--from-beginning and auto.offset.reset contradict each other";
         return Err(ToolError::Invalid(text.to_owned()));
     }
-    properties.default("auto.offset.reset", if args.from_beginning { "earliest" } else { "latest" });
+    properties
+        .default("auto.offset.reset", if args.from_beginning { "earliest" } else { "latest" });
     let mut printing = match &args.formatter_config {
         Some(path) => read_properties(&context.env, path)?,
         None => Default::default(),

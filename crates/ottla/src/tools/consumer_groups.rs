@@ -211,8 +211,7 @@ async fn offsets_table(
         let end = ends.get(&of).and_then(|end| end.as_ref().ok()).map(|end| end.offset.0);
         let lag = row.offset.and_then(|offset| end.map(|end| end - offset));
         let (member, host, client_id) = row.member.unwrap_or(("-", "-", "-"));
-        let mut cells =
-            vec![group.group_id.clone(), of.topic.clone(), of.partition.to_string()];
+        let mut cells = vec![group.group_id.clone(), of.topic.clone(), of.partition.to_string()];
         if verbose {
             cells.push(text(row.epoch.map(i64::from)));
         }

@@ -173,7 +173,9 @@ impl Decoder {
     /// By the name of Kafka's deserializer class, with or without its package.
     fn by_class(class: &str) -> Result<Decoder, ToolError> {
         match class.rsplit('.').next().unwrap_or(class) {
-            "StringDeserializer" | "ByteArrayDeserializer" | "BytesDeserializer" => Ok(Decoder::Raw),
+            "StringDeserializer" | "ByteArrayDeserializer" | "BytesDeserializer" => {
+                Ok(Decoder::Raw)
+            }
             "ShortDeserializer" => Ok(Decoder::Short),
             "IntegerDeserializer" => Ok(Decoder::Integer),
             "LongDeserializer" => Ok(Decoder::Long),
@@ -194,7 +196,9 @@ impl Decoder {
         let text = match self {
             Decoder::Raw => return Ok(bytes.to_vec()),
             Decoder::Short => i16::from_be_bytes(bytes[..].try_into().map_err(wrong)?).to_string(),
-            Decoder::Integer => i32::from_be_bytes(bytes[..].try_into().map_err(wrong)?).to_string(),
+            Decoder::Integer => {
+                i32::from_be_bytes(bytes[..].try_into().map_err(wrong)?).to_string()
+            }
             Decoder::Long => i64::from_be_bytes(bytes[..].try_into().map_err(wrong)?).to_string(),
             Decoder::Float => {
                 format!("{:?}", f32::from_be_bytes(bytes[..].try_into().map_err(wrong)?))
@@ -255,10 +259,7 @@ mod tests {
             ],
             "CreateTime:1000\tPartition:3\tOffset:42\tEpoch:5\ta:1,b:null\tnull\t256\n",
         );
-        check(
-            &[("print.value", "false"), ("print.key", "true"), ("null.literal", "-")],
-            "-\n",
-        );
+        check(&[("print.value", "false"), ("print.key", "true"), ("null.literal", "-")], "-\n");
         check(&[("value.deserializer", "IntegerDeserializer")], "8 bytes are not one Integer");
     }
 }

@@ -67,9 +67,13 @@ impl LineReader {
             }
         }
         if self.null_marker.as_ref() == Some(&self.key_separator) {
-            return Err(ToolError::Invalid("null.marker and key.separator may not be equal".into()));
+            return Err(ToolError::Invalid(
+                "null.marker and key.separator may not be equal".into(),
+            ));
         }
-        if self.key_separator.is_empty() || headers[..3].iter().any(|(_, v)| v.is_some_and(String::is_empty)) {
+        if self.key_separator.is_empty()
+            || headers[..3].iter().any(|(_, v)| v.is_some_and(String::is_empty))
+        {
             return Err(ToolError::Invalid("a separator may not be empty".to_owned()));
         }
         Ok(())
@@ -80,7 +84,8 @@ impl LineReader {
         let mut rest = line;
         let mut parsed = Line::default();
         if self.parse_headers
-            && let Some((head, tail)) = self.cut(rest, &self.headers_delimiter, "headers delimiter", number)?
+            && let Some((head, tail)) =
+                self.cut(rest, &self.headers_delimiter, "headers delimiter", number)?
         {
             rest = tail;
             if !self.is_null(head) {
@@ -88,7 +93,8 @@ impl LineReader {
             }
         }
         if self.parse_key
-            && let Some((head, tail)) = self.cut(rest, &self.key_separator, "key separator", number)?
+            && let Some((head, tail)) =
+                self.cut(rest, &self.key_separator, "key separator", number)?
         {
             rest = tail;
             parsed.key = self.field(head);

@@ -1,6 +1,5 @@
 //! `ottla metadata-quorum`: the state of the controllers' quorum.
 
-
 use client::Client;
 use client::admin::{QuorumDescription, QuorumReplica};
 
