@@ -192,7 +192,11 @@ fn core(options: &BrokerOptions, env: Env) -> Arc<BrokerCore> {
         incarnation_id: env.rng.uuid(),
         broker_epoch: EpochCell::new(),
         image: ImageCell::new(),
-        controller: ControllerClient::new(env.clone(), options.controllers.clone()),
+        controller: ControllerClient::new(
+            env.clone(),
+            options.control.clone(),
+            options.controllers.clone(),
+        ),
         metrics: options.metrics.clone(),
         tasks: Tasks::new(),
         env,

@@ -19,6 +19,7 @@ use rpc::controller::{DescribeQuorumRequest, DescribeQuorumResponse, SubmitReque
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tonic::transport::Channel;
 use types::{MetadataVersion, Monotonic};
 
@@ -31,9 +32,11 @@ const BACKOFF_MAX: Duration = Duration::from_millis(250);
 /// Channels kept: more controllers than this are never told of by configuration and hints.
 const CHANNELS_MAX: usize = 32;
 
-/// Talks to the controllers of the quorum. All methods take `&self`; use it on one runtime only.
+/// Talks to the controllers of the quorum. Its connections live on the control runtime, whoever
+/// calls: bulk work on the caller's does not delay them.
 pub struct ControllerClient {
     env: Env,
+    control: Handle,
     addresses: Vec<String>,
     state: Mutex<State>,
 }
@@ -80,11 +83,11 @@ enum Attempt {
 
 impl ControllerClient {
     /// A client of the controllers at these addresses (`host:port`), at least one.
-    pub fn new(env: Env, addresses: Vec<String>) -> ControllerClient {
+    pub fn new(env: Env, control: Handle, addresses: Vec<String>) -> ControllerClient {
         assert!(!addresses.is_empty(), "a broker knows at least one controller");
         let believed = addresses[0].clone();
         let state = Mutex::new(State { believed, channels: BTreeMap::new() });
-        ControllerClient { env, addresses, state }
+        ControllerClient { env, control, addresses, state }
     }
 
     /// The controllers of the configuration.
@@ -205,6 +208,7 @@ impl ControllerClient {
         if let Some(channel) = state.channels.get(address) {
             return Some(stub(channel.clone()));
         }
+        let _control = self.control.enter();
         let channel = channel::channel(&self.env.net, address).ok()?;
         if state.channels.len() >= CHANNELS_MAX {
             state.channels.clear();

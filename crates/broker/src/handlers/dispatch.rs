@@ -1,6 +1,6 @@
 //! From a frame to a begun request, and from a response to bytes.
 
-use super::{Api, Outcome, Pending, RequestContext};
+use super::{Api, Outcome, Pending, RequestContext, produce_refusal};
 use crate::context::BrokerContext;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -54,6 +54,11 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
     let Some(api) = Api::find(header.api_key) else {
         return Err(RequestError::UnknownApi(header.api_key));
     };
+    if api.key == ApiKey::Produce && produce_refusal::VERSIONS.contains(&header.api_version) {
+        let (version, id) = (header.api_version, header.correlation_id);
+        let outcome = produce_refusal::refuse(version, id, &mut reader)?;
+        return Ok(begun(api, std::future::ready(outcome).boxed()));
+    }
     if !api.serves(header.api_version) {
         let (api, version) = (header.api_key, header.api_version);
         return Err(RequestError::UnsupportedVersion { api, version });

@@ -43,6 +43,7 @@ pub mod offset_commit;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+mod produce_refusal;
 pub mod submit;
 pub mod sync_group;
 pub mod topics;

@@ -23,6 +23,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::RefusedConnection;
 use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wire::Pieces;
@@ -79,6 +80,7 @@ impl Connection {
             end = &mut reader => match end {
                 ReadEnd::Gone => {}
                 ReadEnd::Refused(reason) => {
+                    self.broker.metrics.connection_refused(RefusedConnection::BadRequest);
                     tracing::debug!(peer = %self.peer, %reason, "connection refused a request");
                     writer.await;
                 }
@@ -129,6 +131,7 @@ impl Connection {
                     return Err(ReadEnd::Gone);
                 }
                 Err(error @ (FrameError::Idle(_) | FrameError::Stalled(_))) => {
+                    self.broker.metrics.connection_refused(RefusedConnection::Idle);
                     tracing::debug!(peer = %self.peer, %error, "connection closed");
                     return Err(ReadEnd::Gone);
                 }

@@ -3,11 +3,13 @@
 //! Promises:
 //! - all listeners are bound before the broker says where it is;
 //! - connections are accepted only once the broker may serve them ([`Listeners::open`]);
-//! - at most `max.connections` are open over all listeners: beyond that, accepting waits;
+//! - at most `max.connections` are open over all listeners: beyond that, accepting waits; at most
+//!   `max.connections.per.ip` from one address: beyond that, a new one is closed at once;
 //! - a panic while serving closes that one connection.
 
 mod connection;
 mod frames;
+mod places;
 
 use connection::Connection;
 
@@ -18,12 +20,13 @@ use connection::{Limits, STALL};
 use env::{BoxStream, Env, Tasks};
 use frames::FrameLimits;
 use futures::FutureExt;
+use places::{Place, Places};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use telemetry::{Metrics, RefusedConnection};
 
 /// How long accepting pauses after an error (too many open files, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -64,8 +67,7 @@ impl Listeners {
     pub fn open(&self, broker: &Arc<BrokerContext>) {
         let network = &broker.config.network;
         let requests = &broker.config.requests;
-        let places = (network.max_connections as usize).min(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(places));
+        let places = Places::new(network.max_connections, network.max_connections_per_ip);
         let limits = Limits {
             frames: FrameLimits {
                 frame_bytes_max: requests.socket_request_max_bytes as usize,
@@ -118,7 +120,7 @@ async fn bind_one(listener: &config::Listener, env: &Env) -> Result<Bound, Start
 struct Acceptor {
     name: Arc<str>,
     listener: Arc<dyn env::Listener>,
-    places: Arc<Semaphore>,
+    places: Places,
     broker: Arc<BrokerContext>,
     tasks: Tasks,
     limits: Limits,
@@ -127,7 +129,7 @@ struct Acceptor {
 impl Acceptor {
     async fn run(&self) {
         loop {
-            let Ok(place) = self.places.clone().acquire_owned().await else { return };
+            let place = self.places.take().await;
             match self.listener.accept().await {
                 Ok(stream) => self.serve(stream, place),
                 Err(error) => {
@@ -138,9 +140,15 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: BoxStream, place: OwnedSemaphorePermit) {
+    fn serve(&self, stream: BoxStream, place: Place) {
         // A peer that is gone already has no address.
         let Ok(peer) = stream.peer_addr() else { return };
+        let metrics = self.broker.metrics.clone();
+        let Some(place) = place.of_address(peer.ip()) else {
+            metrics.connection_refused(RefusedConnection::TooMany);
+            return;
+        };
+        let counted = Counted::new(metrics, self.name.clone());
         let connection = Connection {
             broker: self.broker.clone(),
             listener: self.name.clone(),
@@ -149,7 +157,7 @@ impl Acceptor {
         };
         let stopping = self.tasks.clone();
         self.tasks.spawn(async move {
-            let _place = place;
+            let _held = (place, counted);
             let served = AssertUnwindSafe(connection.serve(stream)).catch_unwind();
             tokio::select! {
                 served = served => {
@@ -160,5 +168,24 @@ impl Acceptor {
                 () = stopping.stopped() => {}
             }
         });
+    }
+}
+
+/// Counts an open connection until it is dropped.
+struct Counted {
+    metrics: Arc<Metrics>,
+    listener: Arc<str>,
+}
+
+impl Counted {
+    fn new(metrics: Arc<Metrics>, listener: Arc<str>) -> Counted {
+        metrics.connection_opened(&listener);
+        Counted { metrics, listener }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.metrics.connection_closed(&self.listener);
     }
 }
