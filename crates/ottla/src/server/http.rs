@@ -1,0 +1,111 @@
+//! The HTTP pages of a node: metrics, and whether it is well and ready.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use env::{BoxStream, Tasks};
+use serde::Serialize;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::Metrics;
+
+/// The wait after a failed accept.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// How a node is, in parts.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Health {
+    /// The broker is registered, unfenced and answers clients; `None` where the node is none.
+    pub(super) broker_ready: Option<bool>,
+    /// The controller knows an active controller; `None` where the node is none.
+    pub(super) controller_ready: Option<bool>,
+    /// What failed for good: the node must be restarted.
+    pub(super) failure: Option<String>,
+    /// The node has been told to stop.
+    pub(super) stopping: bool,
+}
+
+impl Health {
+    fn is_ready(&self) -> bool {
+        let parts_ready =
+            self.broker_ready.unwrap_or(true) && self.controller_ready.unwrap_or(true);
+        parts_ready && self.failure.is_none() && !self.stopping
+    }
+}
+
+/// Looks at the node now.
+pub(super) type Look = Arc<dyn Fn() -> Health + Send + Sync>;
+
+#[derive(Clone)]
+struct Pages {
+    metrics: Metrics,
+    look: Look,
+}
+
+/// Serves the pages until the tasks end.
+pub(super) fn serve(listener: Box<dyn env::Listener>, metrics: Metrics, look: Look, tasks: &Tasks) {
+    let router = Router::new()
+        .route("/metrics", get(metrics_page))
+        .route("/livez", get(live_page))
+        .route("/readyz", get(ready_page))
+        .with_state(Pages { metrics, look });
+    let stopping = tasks.clone();
+    tasks.spawn(async move {
+        let served = axum::serve(HttpSocket(listener), router);
+        let stop = async move { stopping.stopped().await };
+        if let Err(error) = served.with_graceful_shutdown(stop).await {
+            tracing::error!("the HTTP listener ended: {error}");
+        }
+    });
+}
+
+async fn metrics_page(State(pages): State<Pages>) -> Response {
+    ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], pages.metrics.render()).into_response()
+}
+
+async fn live_page(State(pages): State<Pages>) -> Response {
+    let health = (pages.look)();
+    answer(health.failure.is_none(), &health)
+}
+
+async fn ready_page(State(pages): State<Pages>) -> Response {
+    let health = (pages.look)();
+    answer(health.is_ready(), &health)
+}
+
+fn answer(is_fine: bool, health: &Health) -> Response {
+    let status = if is_fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(health.clone())).into_response()
+}
+
+/// Our listener as axum wants it.
+struct HttpSocket(Box<dyn env::Listener>);
+
+impl axum::serve::Listener for HttpSocket {
+    type Io = BoxStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (BoxStream, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok(stream) => {
+                    if let Ok(peer) = stream.peer_addr() {
+                        return (stream, peer);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!("cannot accept an HTTP connection: {error}");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
