@@ -1,0 +1,109 @@
+"""Nodes die, stop and come back under acks=all load of an idempotent client. Whatever happens,
+nothing acknowledged is lost, doubled or reordered, and the replicas are equal.
+
+Every scenario runs on a cluster of its own. `--rounds` and `--storm` make them longer.
+"""
+
+import random
+import time
+
+from scenario import Scenario
+
+
+def test_a_calm_cluster_keeps_everything(cluster, reported):
+    with Scenario("calm", cluster) as s:
+        s.flow(3)
+    reported(s.finish(expects_fault=False))
+
+
+def test_a_killed_leader_costs_nothing(cluster, reported, rounds):
+    with Scenario("leader killed", cluster) as s:
+        for _ in rounds:
+            victim = s.leader()
+            s.faults.kill(victim)
+            cluster.leader(s.topic, 0, other_than=victim)
+            s.flow()
+            s.faults.start(victim)
+            s.flow()
+            s.in_sync()
+    report = s.finish()
+    assert report.leader_epochs > 6, "no leader moved"
+    reported(report)
+
+
+def test_a_killed_controller_costs_nothing(cluster, reported, rounds):
+    with Scenario("controller killed", cluster) as s:
+        for _ in rounds:
+            victim = cluster.controller()
+            s.faults.kill(victim)
+            assert cluster.controller(other_than=victim) != victim
+            s.flow()
+            s.faults.start(victim)
+            s.flow()
+            s.in_sync()
+    reported(s.finish())
+
+
+def test_each_node_killed_in_turn_costs_nothing(cluster, reported, rounds):
+    with Scenario("each in turn", cluster) as s:
+        for _ in rounds:
+            for victim in list(cluster.nodes):
+                s.faults.kill(victim)
+                s.flow()
+                s.faults.start(victim)
+                s.flow()
+                s.in_sync()
+    reported(s.finish())
+
+
+def test_all_nodes_killed_at_once_cost_nothing(cluster, reported, rounds):
+    with Scenario("all at once", cluster) as s:
+        for _ in rounds:
+            everyone = list(cluster.nodes)
+            s.faults.kill(*everyone)
+            s.faults.start(*everyone)
+            s.flow()
+            s.in_sync()
+    reported(s.finish())
+
+
+def test_a_paused_leader_that_wakes_acknowledges_nothing_of_its_own(cluster, reported, rounds):
+    with Scenario("leader paused 5 s", cluster) as s:
+        for _ in rounds:
+            victim = s.leader()
+            s.faults.pause(victim)
+            woken = time.monotonic() + 5
+            cluster.leader(s.topic, 0, other_than=victim)
+            s.flow()
+            time.sleep(max(0.0, woken - time.monotonic()))
+            s.faults.resume(victim)
+            s.flow()
+            s.in_sync()
+    report = s.finish()
+    assert report.leader_epochs > 6, "no leader moved"
+    reported(report)
+
+
+def test_a_storm_of_kills_and_pauses_costs_nothing(cluster, reported, request):
+    """Faults strike whether the cluster has recovered from the last one or not; a majority of the
+    nodes may be down for a while."""
+    seed = request.config.getoption("--seed")
+    seed = random.randrange(1 << 32) if seed is None else seed
+    dice = random.Random(seed)
+    print(f"--seed {seed}")
+    with Scenario(f"storm {seed}", cluster) as s:
+        ends = time.monotonic() + request.config.getoption("--storm")
+        while time.monotonic() < ends:
+            victims = dice.sample(list(cluster.nodes), dice.choice([1, 1, 1, 2]))
+            if dice.random() < 0.7:
+                s.faults.kill(*victims)
+                time.sleep(dice.uniform(0, 3))
+                s.faults.start(*victims)
+            else:
+                s.faults.pause(victims[0])
+                time.sleep(dice.uniform(0, 4))
+                s.faults.resume(victims[0])
+            time.sleep(dice.uniform(0, 2))
+        s.flow()
+        s.in_sync()
+    reported(s.finish())
