@@ -2,7 +2,8 @@
 //!
 //! Promises: active only after a quorum has confirmed the leader in this term and everything
 //! committed before is applied here, so that decisions rest on a current image; inactive as soon as
-//! Raft knows of another leader.
+//! Raft knows of another leader, or when no quorum has answered for a while, so that a controller
+//! that is cut off does not go on calling itself the active one.
 
 use crate::raft::MetaRaft;
 use std::time::Duration;
@@ -11,6 +12,9 @@ use tokio::sync::watch;
 /// Pause before another try to be confirmed; right after an election the leader's lease is not
 /// there yet.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(10);
+
+/// How often an active controller looks whether a quorum still answers.
+const QUORUM_CHECK: Duration = Duration::from_millis(250);
 
 /// The term in which this node is active, if it is. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +46,7 @@ pub async fn run(raft: MetaRaft, active: watch::Sender<Option<u64>>) {
             let report = reports.borrow_and_update();
             (report.is_leader && report.failure.is_none(), report.term)
         };
+        let is_leader = is_leader && !raft.has_lost_quorum();
         let now = *active.borrow();
         if !is_leader {
             active.send_if_modified(|term| term.take().is_some());
@@ -58,9 +63,13 @@ pub async fn run(raft: MetaRaft, active: watch::Sender<Option<u64>>) {
             }
             continue;
         }
-        if reports.changed().await.is_err() {
-            active.send_replace(None);
-            return;
+        // A lost quorum is no event: it has to be looked for.
+        match tokio::time::timeout(QUORUM_CHECK, reports.changed()).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(_)) => {
+                active.send_replace(None);
+                return;
+            }
         }
     }
 }

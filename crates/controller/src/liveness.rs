@@ -1,8 +1,9 @@
 //! Which brokers live. Soft state, from the heartbeat streams alone; never logged.
 //!
 //! Promises: a broker is fenced only after a whole session timeout of silence that this controller
-//! itself has listened to: a newly active one, and one that was itself stopped for a while, first
-//! gives everyone a session's time. A broker is unfenced only once it has applied its own
+//! itself has listened to. A newly active one goes by what its own streams have heard, so it can
+//! fence at once, and gives a session's time to those it never heard; one that was itself stopped
+//! for a while gives it to everyone. A broker is unfenced only once it has applied its own
 //! registration. What a dead incarnation said counts for nothing.
 
 use crate::view::View;
@@ -31,7 +32,9 @@ struct Session {
 #[derive(Default)]
 struct State {
     sessions: BTreeMap<NodeId, Session>,
-    /// Silence is counted from here at the earliest.
+    /// Silence of brokers never heard here is counted from here.
+    active_since: Monotonic,
+    /// Everyone's silence is counted from here at the earliest.
     listening_since: Monotonic,
     checked_at: Monotonic,
 }
@@ -98,7 +101,7 @@ impl Liveness {
     /// This node became the active controller.
     pub fn activate(&self, now: Monotonic) {
         let mut state = self.lock();
-        state.listening_since = now;
+        state.active_since = now;
         state.checked_at = now;
     }
 
@@ -130,7 +133,7 @@ impl Liveness {
     fn due_for(&self, state: &State, broker: &Broker, now: Monotonic) -> Option<Command> {
         let (broker_id, broker_epoch) = (broker.id, broker.epoch);
         let session = self.session(state, broker);
-        let heard_at = session.map_or(Monotonic::ZERO, |session| session.heard_at);
+        let heard_at = session.map_or(state.active_since, |session| session.heard_at);
         let silent = now.since(heard_at.max(state.listening_since)) >= self.session_timeout;
         if silent {
             return (!broker.fenced).then_some(Command::FenceBroker { broker_id, broker_epoch });
@@ -145,3 +148,7 @@ impl Liveness {
         due.then_some(Command::UnfenceBroker { broker_id, broker_epoch })
     }
 }
+
+#[cfg(test)]
+#[path = "liveness_test.rs"]
+mod tests;

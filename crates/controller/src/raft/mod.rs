@@ -81,6 +81,7 @@ pub struct MetaRaft {
     log: LogStore,
     addresses: Arc<BTreeMap<NodeId, String>>,
     report: watch::Receiver<Report>,
+    quorum_lost_after: Duration,
 }
 
 fn config(options: &RaftOptions) -> Config {
@@ -130,7 +131,9 @@ impl MetaRaft {
                 sender.send_replace(next);
             }
         });
-        Ok((MetaRaft { raft, id: setup.id, log, addresses, report }, view))
+        let quorum_lost_after = setup.options.election_timeout_max * 2;
+        let id = setup.id;
+        Ok((MetaRaft { raft, id, log, addresses, report, quorum_lost_after }, view))
     }
 
     pub fn id(&self) -> MemberId {
@@ -183,6 +186,13 @@ impl MetaRaft {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ProposeError::NotLeader),
         }
+    }
+
+    /// Whether this member leads, but a quorum has not answered for longer than an election takes:
+    /// another one may lead by now.
+    pub fn has_lost_quorum(&self) -> bool {
+        let acked = self.raft.metrics().borrow_watched().last_quorum_acked;
+        acked.is_some_and(|at| openraft::Instant::elapsed(&*at) > self.quorum_lost_after)
     }
 
     /// Makes `member` a voter in the place of every other member of the same node: first a learner

@@ -8,6 +8,8 @@ pub mod applied;
 pub mod frame;
 pub mod identity;
 pub mod journal;
+#[cfg(test)]
+mod journal_test;
 pub mod recovery;
 pub mod snapshot_files;
 pub mod writer;
