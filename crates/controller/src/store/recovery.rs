@@ -71,13 +71,16 @@ pub fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered> {
             check_torn(&state, &path, &content, end, is_last)?;
             let segment = state.segments.back().expect("just pushed");
             segment.file.set_len(end as u64)?;
-            segment.file.sync_data()?;
         }
         state.tail = end as u64;
     }
     if let Some(number) = torn {
         disk.remove_file(&directory.join(segment_name(number)))?;
         disk.sync_dir(directory)?;
+    }
+    if let Some(last) = state.segments.back() {
+        // After a crash of the process alone, frames may be here that were never synced.
+        last.file.sync_data()?;
     }
     check_joined(&state, directory)?;
     Ok(state)
