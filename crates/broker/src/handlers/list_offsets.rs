@@ -19,6 +19,8 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// The version that brought OFFSET_NOT_AVAILABLE; before it LEADER_NOT_AVAILABLE says the same.
 const NOT_AVAILABLE_FROM: i16 = 5;
+/// The version that brought the leader epoch into the answer; an older one cannot carry it.
+const LEADER_EPOCH_FROM: i16 = 4;
 
 pub async fn handle(ctx: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let image = ctx.broker.image.load();
@@ -51,7 +53,9 @@ fn answer(
         Ok(found) => {
             answer.timestamp = found.timestamp.0;
             answer.offset = found.offset.0;
-            answer.leader_epoch = found.leader_epoch.0;
+            if ctx.api_version >= LEADER_EPOCH_FROM {
+                answer.leader_epoch = found.leader_epoch.0;
+            }
         }
         Err(ErrorCode::OffsetNotAvailable) if ctx.api_version < NOT_AVAILABLE_FROM => {
             answer.error_code = ErrorCode::LeaderNotAvailable.into();
