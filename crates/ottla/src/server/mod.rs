@@ -17,7 +17,7 @@ mod host;
 mod http;
 mod load;
 mod node;
-mod ready;
+pub(crate) mod ready;
 
 use env::Env;
 use std::path::PathBuf;
@@ -54,7 +54,12 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Human, env = "OTTLA_LOG_FORMAT")]
     log_format: Format,
     /// Which log lines are shown: a level, or directives such as info,broker=debug
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "OTTLA_LOG_FILTER")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info,openraft=warn",
+        env = "OTTLA_LOG_FILTER"
+    )]
     log_filter: String,
     /// Check the configuration, print what it says, and exit
     #[arg(long)]

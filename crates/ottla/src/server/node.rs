@@ -27,6 +27,8 @@ use tokio::sync::watch;
 const CONNECTION_GRACE: Duration = Duration::from_millis(100);
 /// What blocking work gets to end when the runtime goes.
 const RUNTIME_GRACE: Duration = Duration::from_millis(200);
+/// Signals closer together than this are one.
+const SIGNALS_TOGETHER: Duration = Duration::from_millis(500);
 /// The controller's directory inside the metadata directory. No partition's name looks like it.
 const CONTROLLER_DIRECTORY: &str = "controller";
 
@@ -80,7 +82,7 @@ async fn live(options: Options, env: Env, control: &ControlThread) -> Result<(),
                 tracing::warn!("not everything could be stopped in {patience:?}; logs recover at the next start");
             }
         }
-        () = signals.stop() => tracing::warn!("told to stop twice; stopping at once"),
+        () = signals.insist() => tracing::warn!("told to stop twice; stopping at once"),
     }
     tracing::info!("stopped");
     end
@@ -103,6 +105,18 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+
+    /// Told to stop once more. Signals that come together are one: `timeout` and terminals send
+    /// theirs to the process and to its group.
+    async fn insist(&mut self) {
+        let together = async {
+            loop {
+                self.stop().await;
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(SIGNALS_TOGETHER, together).await;
+        self.stop().await;
     }
 }
 
@@ -325,11 +339,7 @@ impl<'a> Node<'a> {
             return None;
         }
         // The controllers' listener comes first where there is one.
-        let (_, mut address) = self.grpc.first()?.clone();
-        if address.ip().is_unspecified() {
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-        }
-        Some(address)
+        self.grpc.first().map(|(_, address)| on_this_machine(*address))
     }
 
     /// The controllers for the broker, the local one first.
@@ -408,7 +418,7 @@ impl<'a> Node<'a> {
             cluster_id: status.or_else(of_image).unwrap_or_default(),
             kafka: kafka.iter().map(|(name, _)| address(name)).collect(),
             grpc: self.grpc.iter().map(|(name, _)| address(name)).collect(),
-            http: self.http.map(|address| address.to_string()),
+            http: self.http.map(|address| on_this_machine(address).to_string()),
         }
     }
 
@@ -436,6 +446,14 @@ impl<'a> Node<'a> {
         self.main_tasks.shutdown(CONNECTION_GRACE).await;
         self.control_tasks.shutdown(CONNECTION_GRACE).await;
     }
+}
+
+/// An address bound on all interfaces, as it is reached from here.
+fn on_this_machine(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 /// Waits until the other end of standard input is gone.
