@@ -14,6 +14,4 @@ pub enum Mutant {
     JoinBelowWatermark,
     /// A follower's registration is not compared with the image's (KIP-903).
     AnyBrokerEpoch,
-    /// Whatever the controller answers, a proposal is taken as not applied.
-    RollBackAlways,
 }

@@ -93,7 +93,8 @@ impl Client {
     fn answered(&mut self, ctx: &mut Context, outcome: Result<Offset, ErrorCode>) {
         let sending = self.sending.as_ref().expect("an answer is to a send");
         let is_over = outcome.is_ok() || sending.tries >= TRIES_MAX || self.is_draining;
-        let pause = if is_over { ctx.rng.range(1, 30) } else { ctx.rng.range(20, 120) };
+        let rest = if is_over { ctx.config.client_rest_ms_max } else { 120 };
+        let pause = ctx.rng.range(1, rest);
         if is_over {
             self.sending = None;
         } else {

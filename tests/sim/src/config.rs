@@ -15,6 +15,8 @@ pub struct SimConfig {
     /// that Kafka's guarantee covers does.
     pub synced: bool,
     pub clients: usize,
+    /// Clients rest up to this long between sends: idle partitions have rules of their own.
+    pub client_rest_ms_max: u64,
     /// Virtual time, milliseconds.
     pub fault_phase_ms: u64,
     pub lag_time_max_ms: u64,
@@ -54,6 +56,7 @@ impl SimConfig {
             min_insync_replicas: rng.range(1, replicas as u64) as usize,
             synced: rng.chance(300),
             clients: rng.range(1, 4) as usize,
+            client_rest_ms_max: if rng.chance(350) { rng.range(500, 4_000) } else { 30 },
             fault_phase_ms: rng.range(3_000, 9_000),
             lag_time_max_ms: rng.range(200, 1_500),
             session_timeout_ms: rng.range(400, 1_200),

@@ -88,7 +88,17 @@ impl Controller {
             ControllerInput::Register { node, incarnation, previous_epoch } => {
                 self.register(ctx, node, incarnation, previous_epoch);
             }
-            ControllerInput::Heartbeat { node, broker_epoch, version, wants_shutdown } => {
+            ControllerInput::Heartbeat {
+                node,
+                incarnation,
+                broker_epoch,
+                version,
+                wants_shutdown,
+            } => {
+                if self.image.broker(node).is_some_and(|known| known.epoch > broker_epoch) {
+                    let refused = NodeInput::HeartbeatRefused(broker_epoch);
+                    ctx.send_from_controller(node, incarnation, refused);
+                }
                 self.heartbeat(ctx, (node, broker_epoch), version, wants_shutdown);
             }
             ControllerInput::Alter {

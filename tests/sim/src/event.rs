@@ -42,6 +42,8 @@ pub enum NodeInput {
     RegisterNow,
     Registered(Result<BrokerEpoch, ErrorCode>),
     HeartbeatNow,
+    /// The controller holds another registration than this one.
+    HeartbeatRefused(BrokerEpoch),
     MetadataReady,
     /// A machine's deadline may have come.
     Wake,
@@ -119,6 +121,7 @@ pub enum ControllerInput {
     },
     Heartbeat {
         node: NodeId,
+        incarnation: Incarnation,
         broker_epoch: BrokerEpoch,
         version: MetadataVersion,
         wants_shutdown: bool,

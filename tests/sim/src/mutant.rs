@@ -1,4 +1,6 @@
-//! Deliberate mistakes: each leaves one rule out, and some seed must notice.
+//! Deliberate mistakes: each leaves one rule out, and some seed must notice. Rules whose absence
+//! needs longer coincidences (roll-back after a lost answer, truncation in one step) are held by the
+//! golden scripts of `replication`.
 
 use replication::mutant::Mutant;
 
@@ -8,8 +10,10 @@ pub enum Mutation {
     Rule(Mutant),
     /// A new follower truncates to its high watermark, as Kafka did before KIP-101.
     TruncateToWatermark,
-    /// A follower that diverges truncates to the leader's end in one step (before KIP-279).
-    TruncateInOneStep,
+    /// A leader does not compare epochs: it sends from wherever a follower stands.
+    NoDivergenceCheck,
+    /// A follower appends a chunk wherever its log ends.
+    AppendAnywhere,
     /// A broker acts on roles of the image before it has seen its own registration.
     ActBeforeRegistration,
     /// A produce with acks=all is answered at the append.
@@ -25,9 +29,9 @@ impl Mutation {
         ("join-below-epoch-start", Mutation::Rule(Mutant::JoinBelowEpochStart)),
         ("join-below-watermark", Mutation::Rule(Mutant::JoinBelowWatermark)),
         ("any-broker-epoch", Mutation::Rule(Mutant::AnyBrokerEpoch)),
-        ("roll-back-always", Mutation::Rule(Mutant::RollBackAlways)),
         ("truncate-to-watermark", Mutation::TruncateToWatermark),
-        ("truncate-in-one-step", Mutation::TruncateInOneStep),
+        ("no-divergence-check", Mutation::NoDivergenceCheck),
+        ("append-anywhere", Mutation::AppendAnywhere),
         ("act-before-registration", Mutation::ActBeforeRegistration),
         ("ack-at-append", Mutation::AckAtAppend),
         ("ignore-sync", Mutation::IgnoreSync),
@@ -42,7 +46,8 @@ impl Mutation {
         match self {
             Mutation::Rule(mutant) => Some(mutant),
             Mutation::TruncateToWatermark
-            | Mutation::TruncateInOneStep
+            | Mutation::NoDivergenceCheck
+            | Mutation::AppendAnywhere
             | Mutation::ActBeforeRegistration
             | Mutation::AckAtAppend
             | Mutation::IgnoreSync => None,

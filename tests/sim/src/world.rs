@@ -296,11 +296,13 @@ impl World {
         if self.ctx.config.synced {
             return true;
         }
-        let is_well = |node: &Node| {
-            let process = node.process.as_ref();
-            process.is_some_and(|process| !process.wants_shutdown) && !node.is_paused
-        };
         let image = self.controller.image();
+        // Registered as this very start: a former one may still be in an ISR.
+        let is_well = |node: &Node| {
+            let Some(process) = &node.process else { return false };
+            let registered = image.broker(node.id).map(|broker| broker.epoch);
+            !process.wants_shutdown && !node.is_paused && process.broker_epoch == registered
+        };
         let is_alone =
             |partition: &metadata::Partition| partition.in_isr(id) && partition.isr.len() < 2;
         self.nodes.values().all(is_well)
@@ -389,6 +391,7 @@ fn arrives(ctx: &Context, input: &NodeInput) -> bool {
         NodeInput::RegisterNow
         | NodeInput::Registered(_)
         | NodeInput::HeartbeatNow
+        | NodeInput::HeartbeatRefused(_)
         | NodeInput::MetadataReady
         | NodeInput::Wake
         | NodeInput::Flush(_)

@@ -139,11 +139,6 @@ impl Isr {
         false
     }
 
-    /// For the mutant that takes every answer as "not applied".
-    pub fn roll_back(&mut self) {
-        self.change = Change::None;
-    }
-
     /// The proposal that is due to be sent again.
     pub fn take_retry(&mut self, now: Monotonic) -> Option<IsrProposal> {
         let Change::Again(proposal, at) = &self.change else { return None };

@@ -180,8 +180,6 @@ impl Leader {
         self.advance(now);
         if self.isr.answered(now, proposed_on, &answer) {
             self.tell_isr(effects);
-        } else if self.mutant == Some(Mutant::RollBackAlways) {
-            self.isr.roll_back();
         }
         self.settle(effects);
     }
@@ -487,6 +485,9 @@ impl Leader {
     /// A member with the registration it was heard under, else with the image's: if that is out of
     /// date, the controller refuses, as it should.
     fn member(&self, broker: NodeId) -> IsrMember {
+        if self.mutant == Some(Mutant::AnyBrokerEpoch) {
+            return IsrMember { broker, broker_epoch: BrokerEpoch::NONE };
+        }
         let mut followers = self.followers.iter();
         let follower = followers.find(|follower| follower.broker == broker && follower.is_heard());
         let heard = follower.map(|follower| follower.broker_epoch);

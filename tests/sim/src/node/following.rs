@@ -82,14 +82,15 @@ impl Node {
             return;
         }
         let Some(log) = self.disk.get(&partition) else { return };
-        let is_one_step = ctx.config.mutation == Some(Mutation::TruncateInOneStep);
-        let divergence = |leader: types::EpochOffset| Divergence {
-            leader,
-            own: log.epoch_end(leader.epoch).filter(|_| !is_one_step),
-        };
+        let mutation = ctx.config.mutation;
+        let divergence =
+            |leader: types::EpochOffset| Divergence { leader, own: log.epoch_end(leader.epoch) };
         let chunk = Chunk {
             leader_epoch: message.leader_epoch,
-            position: message.position,
+            position: match mutation {
+                Some(Mutation::AppendAnywhere) => log.end(),
+                _ => message.position,
+            },
             has_records: !message.records.is_empty(),
             high_watermark: message.high_watermark,
             log_start_offset: Offset::ZERO,

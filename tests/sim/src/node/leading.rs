@@ -10,7 +10,7 @@ use replication::{
     WaitOutcome, WaitToken,
 };
 use std::time::Duration;
-use types::{ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use types::{EpochOffset, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
 
 /// Records in one chunk, and records on their way to one follower.
 const CHUNK_RECORDS_MAX: i64 = 8;
@@ -101,6 +101,7 @@ impl Node {
         let (broker, broker_epoch) = (downstream.follower, downstream.broker_epoch);
         // What is left of a broken stream must not undo what the next one said.
         let mut later = downstreams.range(stream + 1..);
+        let mutation = ctx.config.mutation;
         if later.any(|(_, other)| other.follower == broker) {
             return;
         }
@@ -112,7 +113,14 @@ impl Node {
             offset: message.offset,
             last_epoch: message.last_epoch,
             log_start_offset: message.log_start_offset,
-            epoch_end: log.and_then(|log| log.epoch_end(message.last_epoch)),
+            epoch_end: log.and_then(|log| log.epoch_end(message.last_epoch)).map(|end| {
+                match mutation {
+                    Some(Mutation::NoDivergenceCheck) => {
+                        EpochOffset { epoch: message.last_epoch, offset: message.offset }
+                    }
+                    _ => end,
+                }
+            }),
         };
         let mut effects = Vec::new();
         let outcome = match self.leader_mut(partition) {

@@ -172,6 +172,7 @@ impl Node {
             NodeInput::RegisterNow => self.register(ctx),
             NodeInput::Registered(outcome) => self.registered(ctx, outcome),
             NodeInput::HeartbeatNow => self.heartbeat(ctx),
+            NodeInput::HeartbeatRefused(epoch) => self.register_again(ctx, epoch),
             NodeInput::MetadataReady => {}
             NodeInput::Wake => self.wake(ctx),
             NodeInput::Flush(partition) => self.flush(ctx, partition),
@@ -236,9 +237,35 @@ impl Node {
     fn registered(&mut self, ctx: &mut Context, outcome: Result<BrokerEpoch, ErrorCode>) {
         let id = self.id;
         match outcome {
-            Ok(epoch) => self.process_mut().broker_epoch = Some(epoch),
+            Ok(epoch) => self.registered_as(ctx, epoch),
             Err(code) => ctx.trace.line(|| format!("{} {id} may not register: {code}", ctx.now)),
         }
+    }
+
+    /// Streams say the registration that they were opened under, so they are opened anew.
+    fn registered_as(&mut self, ctx: &mut Context, epoch: BrokerEpoch) {
+        let id = self.id;
+        let former = self.process_mut().broker_epoch;
+        if former.is_some_and(|former| former >= epoch) {
+            return;
+        }
+        self.process_mut().broker_epoch = Some(epoch);
+        if former.is_some() {
+            let streams = ctx.network.streams_where(|follower, _| follower == id);
+            ctx.break_streams(&streams, false);
+        }
+    }
+
+    /// A late registration of a former start took this one's place.
+    fn register_again(&mut self, ctx: &mut Context, epoch: BrokerEpoch) {
+        let process = self.process_mut();
+        if process.broker_epoch != Some(epoch) {
+            return;
+        }
+        process.broker_epoch = None;
+        let streams = ctx.network.streams_where(|follower, _| follower == self.id);
+        ctx.break_streams(&streams, false);
+        self.register(ctx);
     }
 
     fn heartbeat(&mut self, ctx: &mut Context) {
@@ -248,7 +275,13 @@ impl Node {
         ctx.node_after_ms(HEARTBEAT_MS, node, incarnation, NodeInput::HeartbeatNow);
         if let Some(broker_epoch) = process.broker_epoch {
             let (version, wants_shutdown) = (process.image.version(), process.wants_shutdown);
-            let input = ControllerInput::Heartbeat { node, broker_epoch, version, wants_shutdown };
+            let input = ControllerInput::Heartbeat {
+                node,
+                incarnation,
+                broker_epoch,
+                version,
+                wants_shutdown,
+            };
             ctx.send_to_controller(node, input);
         }
         if !ctx.network.is_blocked(CONTROLLER, node) {

@@ -24,11 +24,12 @@ impl Node {
         let own = process.image.broker(id);
         let is_mine =
             own.is_some_and(|own| own.incarnation_id == incarnation_id(id, process.incarnation));
-        if is_mine {
-            process.broker_epoch = own.map(|own| own.epoch);
+        if let Some(epoch) = own.filter(|_| is_mine).map(|own| own.epoch) {
+            self.registered_as(ctx, epoch);
         } else if ctx.config.mutation != Some(Mutation::ActBeforeRegistration) {
             return;
         }
+        let process = self.process_mut();
         let changes = ImageChanges::between(&process.acted, &process.image);
         process.acted = process.image.clone();
         if !changes.brokers.is_empty() {
