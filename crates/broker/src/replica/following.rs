@@ -15,8 +15,8 @@ use types::{EpochOffset, ErrorCode, LeaderEpoch, NodeId, Offset};
 impl Partition {
     /// A chunk from a leader's stream.
     pub fn chunk_received(self: &Arc<Self>, from: NodeId, chunk: wire::Chunk) {
-        let now = self.now();
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         let Role::Following(follower, link) = &mut state.role else { return };
         if follower.role().leader != from {
@@ -32,8 +32,8 @@ impl Partition {
 
     /// The stream to the leader opened: says where it stands.
     pub fn stream_opened(self: &Arc<Self>, from: NodeId) {
-        let now = self.now();
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         let Role::Following(follower, link) = &mut state.role else { return };
         if follower.role().leader != from {

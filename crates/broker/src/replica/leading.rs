@@ -41,9 +41,9 @@ impl Partition {
         timeout: Duration,
         expected_epoch: Option<LeaderEpoch>,
     ) -> Result<AppendTicket, ErrorCode> {
-        let now = self.now();
         let wall = self.shared.env.clock.wall();
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         let Role::Leading(leader) = &mut state.role else {
             return Err(ErrorCode::NotLeaderOrFollower);
@@ -138,8 +138,8 @@ impl Partition {
 
     /// A follower says where it stands.
     pub fn follower_position(self: &Arc<Self>, session: &Arc<Session>, position: &Position) {
-        let now = self.now();
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         let newest = state.newest_sessions.entry(session.follower).or_insert(session.number);
         if *newest > session.number {
@@ -275,8 +275,8 @@ impl Partition {
         leader_epoch: LeaderEpoch,
         answer: AlterPartitionAnswer,
     ) {
-        let now = self.now();
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         let Role::Leading(leader) = &mut state.role else { return };
         if leader.leader_epoch() != leader_epoch {
@@ -308,8 +308,8 @@ impl Partition {
 
     /// Tells the machine what is durable; true if more was appended during the sync.
     fn sync_done(self: &Arc<Self>, synced: Result<Offset, log::LogDirError>) -> bool {
-        let now = self.now();
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         let offset = match synced {
             Ok(offset) => offset,

@@ -315,6 +315,7 @@ impl Partition {
             return;
         }
         let mut state = self.lock();
+        let now = self.now();
         match &mut state.role {
             Role::Leading(leader) => {
                 let mut effects = Vec::new();
@@ -341,6 +342,8 @@ impl Partition {
         self.deadline.store(deadline.0, Ordering::Release);
     }
 
+    /// To be read with the partition locked: the machines take no time that is before the last one,
+    /// and whoever waits for the lock with an older time would bring that.
     pub(super) fn now(&self) -> Monotonic {
         self.shared.env.clock.now()
     }

@@ -32,8 +32,8 @@ impl Partition {
         brokers: &BTreeMap<NodeId, BrokerState>,
         node: &NodeConfig,
     ) {
-        let now = self.now();
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         let mut effects = Vec::new();
         match &mut state.role {
@@ -103,9 +103,9 @@ impl Partition {
 
     /// Another broker leads: follows it.
     pub fn follow(self: &Arc<Self>, at: &metadata::Partition, link: &Arc<FollowLink>) {
-        let now = self.now();
         let role = FollowerRole { leader: at.leader, leader_epoch: at.leader_epoch };
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         if at.leader_epoch.0 <= self.epoch.load(Ordering::Acquire) {
             return;
@@ -164,10 +164,10 @@ impl Partition {
         log_config: log::LogConfig,
         node: &NodeConfig,
     ) {
-        let now = self.now();
         let leader_config = leader_config(&config, node);
         self.config.store(config);
         let mut state = self.lock();
+        let now = self.now();
         let state = &mut *state;
         self.log.lock().set_config(log_config);
         let mut effects = Vec::new();
