@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use types::{ErrorCode, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, TopicPartition};
 
-/// Why an append did not happen. Nothing of the append is in the log, except that a follower's append
-/// of many batches may have taken in the first of them (see the end offset).
+/// Why an append did not happen. Nothing of the append is in the log, with two exceptions: a
+/// follower's append of many batches may have taken in the first of them (see the end offset), and
+/// after `Io` the log is closed, and what it holds is known when it is opened again.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     #[error("out of order sequence of producer {producer_id}: {got} where {expected} was expected")]

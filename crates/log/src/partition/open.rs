@@ -20,7 +20,7 @@ use crate::sync::SyncState;
 use crate::walk::{Found, Walk, WalkError, read_batch};
 use crate::{LogDirError, partition_metadata};
 use env::Disk;
-use env::disk::{DirEntry, read_file, write_file_atomically};
+use env::disk::{DirEntry, Open, read_file, write_file_atomically};
 use records::BatchError;
 use std::collections::VecDeque;
 use std::io;
@@ -109,6 +109,9 @@ impl OpenLog {
         let (dir, log_dir) = (self.dir(), self.log_dir.clone());
         let make = || {
             self.disk.create_dir_all(&dir)?;
+            // Before the metadata, whose write syncs the directory: a later segment must never
+            // outlive the first one's name.
+            self.disk.open(&segment_file(&dir, self.start_offset, LOG), Open::Create)?;
             let text = partition_metadata::encode(topic_id);
             let path = dir.join(PARTITION_METADATA);
             write_file_atomically(&*self.disk, &path, text.as_bytes())?;
@@ -129,7 +132,8 @@ impl OpenLog {
         let names = self.disk.list(&dir)?;
         let topic_id = self.identify(&names)?;
         let (epochs, epochs_known) = self.read_epochs(&names)?;
-        let swept = self.sweep(&names)?;
+        let mut changed = self.sweep(&names)?;
+        changed |= !names.iter().any(|entry| entry.name.ends_with(LOG));
         let mut log = PartitionLog {
             segments: self.segments(&names)?,
             start_offset: self.start_offset,
@@ -151,8 +155,9 @@ impl OpenLog {
                 recovery_points: self.recovery_points,
             },
         };
-        if swept {
-            // Else a crash could bring back what was swept, after other data took its place.
+        if changed {
+            // Else a crash could bring back what was swept after other data took its place, or
+            // lose the first segment's name and keep a later one's.
             log.id.disk.sync_dir(&log.id.dir)?;
         }
         let recovered = log.settle(self.clean, self.now)?;
@@ -238,6 +243,8 @@ impl PartitionLog {
         let first = self.segment_index(self.recovery_point);
         let from = self.segments[first].base;
         self.end_offset = from;
+        // Epochs from here on are read from the batches: those on disk may be of a log that was cut.
+        self.epochs.truncate_end(from);
         let (at, producers) = self.snapshot_before(from)?;
         self.producers = producers;
         self.replay_producers(at, from)?;

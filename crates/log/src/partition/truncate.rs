@@ -69,34 +69,24 @@ impl PartitionLog {
         self.lower_recovery_point(offset.min(self.segments[0].base))?;
         let mut gone = Vec::new();
         let now = self.active().touched;
-        while let Some(segment) = self.segments.pop_back() {
-            match self.take_names_away(segment.base) {
-                Ok(names) => gone.extend(names),
-                Err(error) => {
-                    self.segments.push_back(segment);
-                    return Err(error);
-                }
-            }
-            if self.segments.is_empty() {
-                let fresh = Segment::create(&self.id.disk, &self.id.dir, offset, now);
-                self.segments.push_back(fresh.unwrap_or(segment));
-                break;
-            }
+        for index in (0..self.segments.len()).rev() {
+            let base = self.segments[index].base;
+            gone.extend(self.take_names_away(base)?);
         }
-        let active = self.active();
-        if active.base != offset || active.size != 0 {
-            return Err(io::Error::other("no new segment could be made"));
+        for snapshot in self.snapshots()? {
+            gone.push(segment_file(&self.id.dir, snapshot, SNAPSHOT));
         }
+        self.remove(gone)?;
+        // What is old must not come back beside what is new.
+        self.id.disk.sync_dir(&self.id.dir)?;
+        let fresh = Segment::create(&self.id.disk, &self.id.dir, offset, now)?;
+        self.segments = [fresh].into();
         self.start_offset = offset;
         self.end_offset = offset;
         self.high_watermark = offset;
         self.recent.clear();
         self.epochs.clear();
         self.producers = Producers::default();
-        for snapshot in self.snapshots()? {
-            gone.push(segment_file(&self.id.dir, snapshot, SNAPSHOT));
-        }
-        self.remove(gone)?;
         self.write_producer_snapshot(offset)?;
         self.settle_truncation()
     }
@@ -185,6 +175,10 @@ impl PartitionLog {
         }
         for index in self.segment_index(from)..self.segments.len() {
             let segment = &self.segments[index];
+            if segment.base >= to {
+                // Not looked at: it may be torn.
+                break;
+            }
             let position = segment.position_hint(from)?;
             let mut walk = Walk::headers(&segment.file, position, segment.size);
             while let Some(found) = walk.next().map_err(io_error)? {
