@@ -189,8 +189,11 @@ impl MetaRaft {
     }
 
     /// Whether this member leads, but a quorum has not answered for longer than an election takes:
-    /// another one may lead by now.
+    /// another one may lead by now. A quorum of one is never lost (and is never noted as heard).
     pub fn has_lost_quorum(&self) -> bool {
+        if self.report().voters().len() <= 1 {
+            return false;
+        }
         let acked = self.raft.metrics().borrow_watched().last_quorum_acked;
         acked.is_some_and(|at| openraft::Instant::elapsed(&*at) > self.quorum_lost_after)
     }
