@@ -125,7 +125,10 @@ impl ControllerClient {
                 Attempt::NotActive(Some(active)) if active != address => {
                     self.believe(active);
                 }
-                Attempt::NotActive(_) => self.believe(self.address_after(&address)),
+                Attempt::NotActive(_) => {
+                    tracing::debug!(%address, "controller is not active");
+                    self.believe(self.address_after(&address));
+                }
                 Attempt::Failed(reason) => {
                     tracing::debug!(%address, %reason, "controller did not answer");
                     self.believe(self.address_after(&address));
