@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "FILTER",
-        default_value = "info,openraft=warn",
+        default_value = "info,openraft=error",
         env = "OTTLA_LOG_FILTER"
     )]
     log_filter: String,

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// How often the ready files are looked for.
 const READY_POLL: Duration = Duration::from_millis(10);
@@ -30,6 +30,8 @@ struct Running {
     node_id: i32,
     pid: u32,
     child: Child,
+    /// Held open: the broker stops when it closes. (Waiting for a child closes what it still has.)
+    _stdin: Option<ChildStdin>,
 }
 
 /// All brokers that run.
@@ -42,10 +44,11 @@ impl Children {
     pub(super) fn start(plan: &Plan, env: &Env) -> Result<Children, UpError> {
         let mut children = Children { running: Vec::new() };
         for node in &plan.nodes {
-            let child = spawn(node, env)
+            let mut child = spawn(node, env)
                 .map_err(UpError::io(format!("cannot start broker {}", node.node_id)))?;
             let pid = child.id().unwrap_or_default();
-            children.running.push(Running { node_id: node.node_id, pid, child });
+            let _stdin = child.stdin.take();
+            children.running.push(Running { node_id: node.node_id, pid, child, _stdin });
         }
         Ok(children)
     }
