@@ -31,9 +31,18 @@ impl EpochCache {
     }
 
     /// Notes that `epoch` starts at `offset`, if it is above the latest. Entries at or after the
-    /// offset are epochs that wrote nothing and go.
+    /// offset are epochs that wrote nothing and go, also where they are above `epoch`: a broker
+    /// that led briefly and then follows gets records of earlier epochs, and its own empty epoch
+    /// would cut theirs short for every follower that asks it later.
     pub fn assign(&mut self, epoch: LeaderEpoch, offset: Offset) {
-        if epoch.0 < 0 || epoch <= self.latest() {
+        if epoch.0 < 0 {
+            return;
+        }
+        while self.entries.last().is_some_and(|last| last.epoch > epoch && last.offset >= offset) {
+            self.entries.pop();
+            self.version += 1;
+        }
+        if epoch <= self.latest() {
             return;
         }
         self.entries.retain(|entry| entry.offset < offset);
@@ -121,6 +130,20 @@ mod tests {
         assert_eq!(end(&cache, 1), (1, 10), "below the first, its start");
         assert_eq!(end(&cache, -1), (-1, -1));
         assert_eq!(end(&EpochCache::default(), 0), (-1, -1));
+    }
+
+    #[test]
+    fn an_empty_epoch_goes_when_records_of_an_earlier_one_follow() {
+        // It led epoch 7 from offset 10 on, wrote nothing, and then follows a leader of epoch 9
+        // that sends records of epoch 2.
+        let mut cache = cache(&[(2, 0), (7, 10)]);
+        cache.assign(LeaderEpoch(2), Offset(10));
+        assert_eq!(list(&cache), [(2, 0)]);
+        assert_eq!(end(&cache, 2), (2, 100));
+        let mut empty = EpochCache::default();
+        empty.assign(LeaderEpoch(7), Offset(0));
+        empty.assign(LeaderEpoch(0), Offset(0));
+        assert_eq!(list(&empty), [(0, 0)]);
     }
 
     #[test]

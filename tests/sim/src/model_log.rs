@@ -54,7 +54,13 @@ impl ModelLog {
         self.hashes.get(end.0 as usize - 1).copied()
     }
 
+    /// A later epoch that started here without records (this broker led it, briefly) is no part of
+    /// this log's history once a record of an earlier epoch follows: its start would cut that
+    /// epoch short for every follower that asks.
     pub fn append(&mut self, record: ModelRecord) {
+        while self.epochs.last().is_some_and(|last| last.epoch > record.epoch) {
+            self.epochs.pop();
+        }
         self.begin_epoch(record.epoch);
         let former = self.hashes.last().copied().unwrap_or(0);
         let word = record.value ^ (record.epoch.0 as u64).rotate_left(48);

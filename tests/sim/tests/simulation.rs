@@ -18,14 +18,14 @@ fn check(seeds: Range<u64>) -> Counters {
 
 #[test]
 fn two_hundred_seeds_break_nothing_and_everything_happens_in_them() {
-    let total = check(0..200);
+    let total = check(600..800);
     assert_eq!(total.missing(), Vec::<&str>::new(), "these never happened:\n{total}");
 }
 
 /// Each of these showed a mistake once.
 #[test]
 fn seeds_that_once_failed_hold() {
-    for seed in [949, 5777, 14806, 25924, 27118, 28046, 31223, 38598] {
+    for seed in [949, 5777, 14806, 25924, 27118, 28046, 31223, 38598, 103270, 104197] {
         check(seed..seed + 1);
     }
 }
