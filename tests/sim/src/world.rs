@@ -42,8 +42,7 @@ impl World {
     pub fn run(config: SimConfig, keeps_trace: bool) -> Outcome {
         let mut world = World::new(config, keeps_trace);
         let violation = world.live().err();
-        let mut counters = world.ctx.counters;
-        counters.events = world.ctx.counters.events;
+        let counters = world.ctx.counters;
         let trace = world.ctx.trace;
         let trace_hash = trace.hash();
         Outcome { counters, trace_hash, lines: trace.into_lines(), violation }

@@ -11,6 +11,7 @@ use replication::{
     PartitionChange,
 };
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 use types::{NodeId, Offset, TopicIdPartition};
@@ -191,8 +192,8 @@ impl Node {
                 replica.role = Role::Follower(follower);
             }
         }
-        if !process.upstreams.contains_key(&state.leader) {
-            process.upstreams.insert(state.leader, None);
+        if let Entry::Vacant(vacant) = process.upstreams.entry(state.leader) {
+            vacant.insert(None);
             self.connect(ctx, state.leader);
         }
         self.run_follower(ctx, partition, effects, Vec::new());
