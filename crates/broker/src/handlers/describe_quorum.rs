@@ -12,6 +12,8 @@ use wire::describe_quorum::{
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The listener's name that the controllers' addresses are told under.
 const CONTROLLER: &str = "CONTROLLER";
+/// The version that tells directories and addresses; an older answer cannot carry them.
+const DIRECTORIES_FROM: i16 = 2;
 
 pub async fn handle(
     ctx: &RequestContext,
@@ -26,7 +28,7 @@ pub async fn handle(
         return unknown_partitions(&request);
     }
     match ctx.broker.controller.describe_quorum().await {
-        Ok(quorum) => answer(&quorum),
+        Ok(quorum) => answer(&quorum, ctx.api_version),
         Err(error) => DescribeQuorumResponse {
             error_code: ErrorCode::RequestTimedOut.into(),
             error_message: Some(error.to_string().into()),
@@ -35,27 +37,30 @@ pub async fn handle(
     }
 }
 
-fn answer(quorum: &Quorum) -> DescribeQuorumResponse {
+fn answer(quorum: &Quorum, version: i16) -> DescribeQuorumResponse {
+    let tells_directories = version >= DIRECTORIES_FROM;
+    let state = |member: &QuorumMember| state(member, tells_directories);
     let partition = ResponsePartitionData {
         partition_index: 0,
         leader_id: quorum.leader_id,
         leader_epoch: i32::try_from(quorum.leader_epoch).unwrap_or(i32::MAX),
         high_watermark: quorum.high_watermark,
-        current_voters: quorum.voters.iter().map(state).collect(),
-        observers: quorum.observers.iter().map(state).collect(),
+        current_voters: quorum.voters.iter().map(&state).collect(),
+        observers: quorum.observers.iter().map(&state).collect(),
         ..Default::default()
     };
     let topic =
         ResponseTopicData { topic_name: METADATA_TOPIC.into(), partitions: vec![partition] };
     DescribeQuorumResponse {
         topics: vec![topic],
-        nodes: quorum.voters.iter().map(node).collect(),
+        nodes: quorum.voters.iter().filter(|_| tells_directories).map(node).collect(),
         ..Default::default()
     }
 }
 
-fn state(member: &QuorumMember) -> ReplicaState {
+fn state(member: &QuorumMember, tells_directories: bool) -> ReplicaState {
     let directory: Option<[u8; 16]> = member.directory_id.as_ref().try_into().ok();
+    let directory = directory.filter(|_| tells_directories);
     ReplicaState {
         replica_id: member.node_id,
         replica_directory_id: directory.map_or(Uuid::ZERO, Uuid),
@@ -107,6 +112,17 @@ mod tests {
         };
         let listener = node(&member).listeners.remove(0);
         assert_eq!((&*listener.host, listener.port), ("host", 9093));
-        assert_eq!(state(&member).replica_directory_id, Uuid([7; 16]));
+        assert_eq!(state(&member, true).replica_directory_id, Uuid([7; 16]));
+    }
+
+    #[test]
+    fn every_version_can_carry_its_answer() {
+        let voter = QuorumMember { directory_id: vec![7; 16].into(), ..Default::default() };
+        let quorum = Quorum { voters: vec![voter], ..Default::default() };
+        for version in 0..=2 {
+            let mut writer = wire::Writer::new();
+            let answer = answer(&quorum, version);
+            assert_eq!(wire::Message::encode(&answer, &mut writer, version), Ok(()));
+        }
     }
 }
