@@ -89,9 +89,9 @@ impl Broker {
             committed: heartbeats.committed.subscribe(),
             steps: sender,
         };
-        control.spawn(stream.run());
+        spawn(&control, stream.run());
         let applier = MetadataApplier { core: core.clone(), replicas: replicas.clone(), steps };
-        core.tasks.spawn(applier.run());
+        spawn(&core.tasks, applier.run());
         let phase = watch::Sender::new(Phase::CatchingUp);
         let failure = watch::Sender::new(None);
         let broker = Broker {
@@ -105,7 +105,7 @@ impl Broker {
         let tasks = control.clone();
         let registration =
             Registration { core, heartbeats, replicas, endpoints, phase, failure, tasks };
-        control.spawn(registration.run());
+        spawn(&control, registration.run());
         broker.open_when_registered();
         Ok(broker)
     }
@@ -177,12 +177,23 @@ impl Broker {
     fn open_when_registered(&self) {
         let mut phase = self.phase.clone();
         let (listeners, context) = (self.listeners.clone(), self.context.clone());
-        self.context.core.tasks.spawn(async move {
+        spawn(&self.context.core.tasks, async move {
             if phase.wait_for(|phase| *phase >= registration::Phase::Registered).await.is_ok() {
                 listeners.open(&context);
             }
         });
     }
+}
+
+/// Starts a task that ends at once when its group is to end: it holds nothing worth a wait.
+pub(crate) fn spawn(tasks: &Tasks, future: impl Future<Output = ()> + Send + 'static) {
+    let group = tasks.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = future => {}
+            () = group.stopped() => {}
+        }
+    });
 }
 
 fn core(options: &BrokerOptions, env: Env) -> Arc<BrokerCore> {

@@ -9,6 +9,7 @@
 //!
 //! Runs on the control runtime.
 
+use crate::broker;
 use crate::context::BrokerCore;
 use crate::heartbeat::{Heartbeats, Verdict, Wishes};
 use crate::replica::ReplicaManager;
@@ -57,7 +58,7 @@ impl Registration {
         }
         let mut version = self.register(&cluster_id).await;
         for address in self.core.controller.addresses() {
-            self.tasks.spawn(self.heartbeats.clone().keep(address.clone()));
+            broker::spawn(&self.tasks, self.heartbeats.clone().keep(address.clone()));
         }
         let mut verdicts = self.heartbeats.verdict.subscribe();
         self.raise(Phase::Registered);

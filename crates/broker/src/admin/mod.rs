@@ -23,7 +23,7 @@ pub fn routes(context: &Arc<BrokerContext>, phase: watch::Receiver<Phase>) -> Ro
     let replica = context.replicas.service();
     let (reporter, health) = tonic_health::server::health_reporter();
     let names = ["".to_owned(), name_of(&admin).to_owned(), name_of(&replica).to_owned()];
-    context.core.tasks.spawn(report(reporter, names, phase));
+    crate::broker::spawn(&context.core.tasks, report(reporter, names, phase));
     let mut routes = Routes::new(admin).add_service(replica).add_service(health);
     // Both ways of asking are in use: grpcurl tries v1 first, older tools know v1alpha only.
     if let Ok(reflection) = reflection().build_v1() {
