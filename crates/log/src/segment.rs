@@ -230,6 +230,17 @@ impl Segment {
         Ok(end)
     }
 
+    /// The end offset of the batch that ends at `position`; the base if that is the start.
+    pub fn end_before(&self, position: u64) -> Result<Offset, WalkError> {
+        let entry = self.offsets.last_where(|entry| u64::from(entry.position) < position)?;
+        let mut walk = Walk::headers(&self.file, self.checked_hint(entry)?, position);
+        let mut end = self.base;
+        while let Some(found) = walk.next()? {
+            end = found.header.end_offset();
+        }
+        Ok(end)
+    }
+
     /// Cuts the file at a batch boundary, the indexes with it.
     pub fn truncate(&mut self, position: u64, offset: Offset) -> io::Result<()> {
         self.file.set_len(position)?;

@@ -20,7 +20,9 @@ use std::path::PathBuf;
 use types::{Offset, Timestamp};
 
 impl PartitionLog {
-    /// Removes records from `offset` on. In the middle of a batch, the whole batch goes. Syncs,
+    /// Removes records from `offset` on. In the middle of a batch, the whole batch goes; so does a gap
+    /// (of compaction) before it. If nothing above the start offset is left, the log starts anew
+    /// there. Syncs,
     /// since what replaces the removed must not be mistaken for it after a crash: blocks. Does
     /// nothing if the log ends there or earlier.
     pub fn truncate_to(&mut self, offset: Offset) -> Result<(), LogDirError> {
@@ -37,8 +39,13 @@ impl PartitionLog {
     fn try_truncate(&mut self, offset: Offset) -> io::Result<()> {
         let index = self.segment_index(offset);
         let found = self.segments[index].find(offset, None).map_err(io_error)?;
-        let cut = found.map(|found| (found.position, found.header.base_offset));
-        let end = cut.map_or(offset, |(_, base)| offset.min(base));
+        let segment = &self.segments[index];
+        let position = found.map_or(segment.size, |found| found.position);
+        // No gap stays behind the last batch: recovery would take it for damage once synced.
+        let end = segment.end_before(position).map_err(io_error)?;
+        if end < self.start_offset {
+            return self.try_start_at(self.start_offset);
+        }
         self.lower_recovery_point(end)?;
         let mut gone = Vec::new();
         while self.segments.len() > index + 1 {
@@ -46,10 +53,8 @@ impl PartitionLog {
             gone.extend(self.take_names_away(base)?);
             self.segments.pop_back();
         }
-        if let Some((position, base)) = cut {
-            self.active().truncate(position, base)?;
-        }
-        self.end_offset = end.max(self.start_offset);
+        self.active().truncate(position, end)?;
+        self.end_offset = end;
         self.recent.clear();
         self.epochs.truncate_end(self.end_offset);
         self.reload_producers()?;

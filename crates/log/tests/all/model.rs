@@ -86,7 +86,10 @@ impl Model {
         let kept = self.batches.partition_point(|b| b.header.last_offset().0 < offset);
         let cut = self.batches.get(kept).map_or(offset, |b| b.header.base_offset.0);
         self.end = offset.min(cut).max(self.start);
-        self.batches.truncate(kept);
+        match cut < self.start {
+            true => self.batches.clear(),
+            false => self.batches.truncate(kept),
+        }
     }
 
     fn visible(&self) -> Vec<Batch> {
@@ -103,11 +106,18 @@ impl Model {
     }
 }
 
+/// Batches in short, for messages.
+fn list(all: &[Batch]) -> Vec<(Offset, LeaderEpoch, u32)> {
+    all.iter().map(|b| (b.header.base_offset, b.header.leader_epoch, b.header.crc)).collect()
+}
+
 struct Run {
     world: World,
     log: PartitionLog,
     model: Model,
     synced: i64,
+    /// Every batch that was ever appended.
+    ever: Vec<Batch>,
     stop: Option<(u64, u64)>,
 }
 
@@ -125,7 +135,7 @@ impl Run {
     fn new() -> Run {
         let world = World::new(config());
         let log = world.create();
-        Run { world, log, model: Model::default(), synced: 0, stop: None }
+        Run { world, log, model: Model::default(), synced: 0, ever: Vec::new(), stop: None }
     }
 
     fn step(&mut self, op: &Op) {
@@ -139,6 +149,8 @@ impl Run {
             self.world.disk.stop_after(Some(changes));
         }
         self.apply(op, stop.is_some());
+        let known = before.batches.len().min(self.model.batches.len());
+        self.ever.extend_from_slice(&self.model.batches[known..]);
         if let Some((_, seed)) = stop {
             self.crash(seed, &before);
         }
@@ -157,7 +169,12 @@ impl Run {
             }
             Op::Truncate { back } => {
                 let to = (self.model.end - back).max(self.model.start);
-                self.synced = self.synced.min(to);
+                let mut after = self.model.clone();
+                after.truncate(to);
+                self.synced = match after.batches.is_empty() {
+                    true => 0,
+                    false => self.synced.min(after.end),
+                };
                 ok(self.log.truncate_to(Offset(to)).is_ok());
                 self.model.truncate(to);
                 self.model.resequence();
@@ -292,11 +309,6 @@ impl Run {
         let model =
             [&self.model, before].into_iter().find(|m| prefix(m) && start <= m.end.max(m.start));
         let Some(model) = model else {
-            let list = |all: &[Batch]| -> Vec<_> {
-                all.iter()
-                    .map(|b| (b.header.base_offset, b.header.leader_epoch, b.header.crc))
-                    .collect()
-            };
             panic!(
                 "{start}..{end} {:?} is a prefix of neither {:?} nor {:?}",
                 list(&found),
@@ -307,6 +319,11 @@ impl Run {
         let mut model = model.clone();
         assert!(end >= self.synced, "synced {} but ends at {end}", self.synced);
         model.batches.retain(|b| b.header.end_offset().0 <= end);
+        let below = model.start;
+        model.batches.retain(|b| {
+            let last = b.header.last_offset().0;
+            last >= below || last < start || found.contains(b)
+        });
         model.start = start;
         model.end = end;
         model.epoch = self.model.epoch;
@@ -315,14 +332,14 @@ impl Run {
         self.synced = self.synced.min(end);
     }
 
-    /// What the log knows of a producer after a crash must come from a batch below its end.
+    /// What the log knows of a producer after a crash comes from a batch that was there.
     fn resequence(&self, model: &mut Model) {
         model.sequences.clear();
         for id in 1..4 {
             let Some((_, sequence, offset)) = self.log.producer(ProducerId(id)) else {
                 continue;
             };
-            let known = model.batches.iter().any(|b| {
+            let known = self.ever.iter().any(|b| {
                 let header = &b.header;
                 (header.producer_id.0, header.last_sequence(), header.last_offset())
                     == (id, sequence, offset)
@@ -335,7 +352,8 @@ impl Run {
     fn check(&mut self) {
         let (log, model) = (&mut self.log, &self.model);
         assert_eq!((log.start_offset().0, log.end_offset().0), (model.start, model.end));
-        assert_eq!(read_all(log), model.visible());
+        let (found, expected) = (read_all(log), model.visible());
+        assert!(found == expected, "{:?} is not {:?}", list(&found), list(&expected));
         let (start, high, end) = (log.start_offset(), log.high_watermark(), log.end_offset());
         assert!(start <= high && high <= end && log.recovery_point() <= end);
         for batch in model.visible() {
@@ -367,11 +385,16 @@ impl Run {
     }
 }
 
+/// `PROPTEST_CASES` asks for more.
+fn cases() -> u32 {
+    ProptestConfig::default().cases.max(400)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         max_shrink_iters: 20_000,
         failure_persistence: None,
-        ..ProptestConfig::with_cases(3000)
+        ..ProptestConfig::with_cases(cases())
     })]
     #[test]
     fn the_log_is_what_the_model_is(ops in prop::collection::vec(op(), 1..60)) {
