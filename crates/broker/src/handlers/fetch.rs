@@ -5,7 +5,7 @@
 //! that names a replica is refused.
 
 use super::RequestContext;
-use super::leaders::LeaderHints;
+use super::leaders::{FETCH_HINTS, LeaderHints};
 use crate::replica::{ConsumerRead, FetchWait, Partition, PlannedRead};
 use metadata::Image;
 use std::sync::Arc;
@@ -199,7 +199,7 @@ fn respond(
     topics: Vec<WantedTopic>,
     planned: Planned,
 ) -> FetchResponse {
-    let hints = LeaderHints::new(ctx, image);
+    let hints = LeaderHints::new(ctx, image, FETCH_HINTS);
     let mut response = FetchResponse::default();
     let mut moved = Vec::new();
     for (topic, planned) in topics.into_iter().zip(planned) {

@@ -2,7 +2,7 @@
 //!
 //! A batch is looked at once, by its header and CRC; its bytes go to the log as they came.
 
-use super::leaders::LeaderHints;
+use super::leaders::{LeaderHints, PRODUCE_HINTS};
 use super::{Outcome, ProducePending, RequestContext};
 use crate::replica::{AppendTicket, Partition};
 use config::{TimestampType, TopicConfig};
@@ -59,7 +59,7 @@ impl From<BatchError> for Refusal {
 pub fn begin(ctx: &RequestContext, request: ProduceRequest) -> ProducePending {
     let is_silent = request.acks == 0;
     let image = ctx.broker.image.load();
-    let hints = LeaderHints::new(ctx, &image);
+    let hints = LeaderHints::new(ctx, &image, PRODUCE_HINTS);
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let batch = TopicBatch {
