@@ -40,10 +40,10 @@ fn a_partition_has_kafkas_files() {
             "00000000000000000000.index",
             "00000000000000000000.log",
             "00000000000000000000.timeindex",
-            "00000000000000000018.index",
-            "00000000000000000018.log",
-            "00000000000000000018.snapshot",
-            "00000000000000000018.timeindex",
+            "00000000000000000019.index",
+            "00000000000000000019.log",
+            "00000000000000000019.snapshot",
+            "00000000000000000019.timeindex",
             "00000000000000000024.snapshot",
             "leader-epoch-checkpoint",
             "partition.metadata",
@@ -69,7 +69,7 @@ fn index_entries_are_last_offset_and_position_of_a_batch() {
 #[test]
 fn time_index_entries_rise_and_end_with_the_newest() {
     let world = closed();
-    let bytes = world.file("00000000000000000018.timeindex");
+    let bytes = world.file("00000000000000000019.timeindex");
     let entries: Vec<(i64, i32)> = bytes
         .chunks_exact(12)
         .map(|entry| {
@@ -79,7 +79,7 @@ fn time_index_entries_rise_and_end_with_the_newest() {
         })
         .collect();
     assert!(entries.is_sorted());
-    assert_eq!(entries.last(), Some(&(2009, 5)));
+    assert_eq!(entries.last(), Some(&(2009, 4)));
 }
 
 #[test]
