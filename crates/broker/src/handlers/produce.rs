@@ -73,7 +73,8 @@ pub fn begin(ctx: &RequestContext, request: ProduceRequest) -> ProducePending {
         };
         let progress: Vec<Progress> =
             topic.partition_data.into_iter().map(|data| batch.append(data, &hints)).collect();
-        topics.push((topic.name, topic.topic_id, progress));
+        // A slice of the name would keep the whole frame in memory until the replicas have it.
+        topics.push((topic.name.detach(), topic.topic_id, progress));
     }
     if is_silent {
         let has_failed = topics
