@@ -191,6 +191,55 @@ async fn answers_come_in_the_order_asked_even_behind_a_long_poll() {
 }
 
 #[tokio::test]
+async fn a_connection_that_waits_for_an_answer_is_not_idle() {
+    let node = Node::start(&[("connections.max.idle.ms", "50")]).await;
+    let mut client = node.connect().await;
+    create(&mut client, "t", 1).await;
+    let response = client.call(12, &fetch("t", 0, 300)).await;
+    assert_eq!(values(&response), Vec::<String>::new());
+    assert_eq!(client.frame().await, None, "now it is");
+}
+
+#[tokio::test]
+async fn requests_queued_behind_a_long_poll_leave_other_connections_their_turn() {
+    let node = Node::start(&[("queued.max.requests", "1")]).await;
+    let mut polling = node.connect().await;
+    create(&mut polling, "t", 1).await;
+    polling.send(12, &fetch("t", 0, 30_000)).await;
+    let mut other = node.connect().await;
+    for client in [&mut polling, &mut other] {
+        for _ in 0..5 {
+            client.send(3, &named()).await;
+        }
+    }
+    for _ in 0..5 {
+        let _: ApiVersionsResponse = other.receive(3).await;
+    }
+    other.call(9, &produce("t", 1, &["x"])).await;
+    let response: FetchResponse = polling.receive(12).await;
+    assert_eq!(values(&response), ["x"]);
+    for _ in 0..5 {
+        let _: ApiVersionsResponse = polling.receive(3).await;
+    }
+}
+
+#[tokio::test]
+async fn errors_in_answers_are_counted_by_api() {
+    let node = Node::start(&[]).await;
+    let mut client = node.connect().await;
+    create(&mut client, "t", 1).await;
+    for topic in ["missing", "t", "missing"] {
+        client.call(9, &produce(topic, 1, &["x"])).await;
+    }
+    let page = node.metrics.render();
+    let counted: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("ottla_request_errors_total{")).collect();
+    let expected =
+        "ottla_request_errors_total{api=\"Produce\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"} 2";
+    assert_eq!(counted, [expected]);
+}
+
+#[tokio::test]
 async fn produce_without_acks_gets_no_answer_and_its_failure_closes_the_connection() {
     let node = Node::start(&[]).await;
     let mut client = node.connect().await;

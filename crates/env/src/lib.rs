@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use disk::{Disk, File};
 pub use mem_disk::MemDisk;
-pub use net::{BoxStream, Listener, Network, Stream};
+pub use net::{BoxStream, Listener, Network, SocketOptions, Stream};
 pub use rng::Rng;
 pub use tasks::{Tasks, TasksHandle};
 

@@ -81,7 +81,41 @@ fn element(out: &mut String, schema: &Schema, item: &Struct) {
     line!(out, "const SIZE_MIN: usize = {};", size_min(schema, &item.name));
     read(out, schema, item);
     write(out, schema, item);
+    error_codes(out, schema, item);
     line!(out, "}}");
+}
+
+fn error_codes(out: &mut String, schema: &Schema, item: &Struct) {
+    let bearing = |field: &&Field| bears_errors(schema, field);
+    if !item.fields.iter().any(|field| bearing(&field)) {
+        return;
+    }
+    line!(out, "fn error_codes(&self, see: &mut dyn FnMut(i16)) {{");
+    for field in item.fields.iter().filter(bearing) {
+        let name = identifier(&field.name);
+        match is_error_code(field) {
+            true => line!(out, "see(self.{name});"),
+            false => line!(out, "self.{name}.error_codes(see);"),
+        }
+    }
+    line!(out, "}}");
+}
+
+fn is_error_code(field: &Field) -> bool {
+    field.name == "error_code" && field.kind == Kind::Int16
+}
+
+fn bears_errors(schema: &Schema, field: &Field) -> bool {
+    fn inside(schema: &Schema, kind: &Kind) -> bool {
+        match kind {
+            Kind::Struct(name) => {
+                schema.find(name).fields.iter().any(|field| bears_errors(schema, field))
+            }
+            Kind::Array(element) => inside(schema, element),
+            _ => false,
+        }
+    }
+    is_error_code(field) || inside(schema, &field.kind)
 }
 
 fn read(out: &mut String, schema: &Schema, item: &Struct) {

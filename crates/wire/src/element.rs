@@ -17,6 +17,11 @@ pub trait Element: Sized {
     fn read(r: &mut Reader, v: i16, f: bool) -> Result<Self, DecodeError>;
 
     fn write(&self, w: &mut Writer, v: i16, f: bool) -> Result<(), EncodeError>;
+
+    /// Shows every `error_code` in the value, 0 included, whatever the version.
+    fn error_codes(&self, see: &mut dyn FnMut(i16)) {
+        let _ = see;
+    }
 }
 
 /// An element that can be null. What stands here by default is a struct's way: one byte in front,
@@ -56,6 +61,12 @@ impl<T: Nullable> Element for Option<T> {
 
     fn write(&self, w: &mut Writer, v: i16, f: bool) -> Result<(), EncodeError> {
         T::write_nullable(self.as_ref(), w, v, f)
+    }
+
+    fn error_codes(&self, see: &mut dyn FnMut(i16)) {
+        if let Some(value) = self {
+            value.error_codes(see);
+        }
     }
 }
 
@@ -104,7 +115,7 @@ fixed! {
 /// Types whose length says whether they are null: the null and the present form share a writer.
 macro_rules! length_prefixed {
     ([$($generic:tt)*] $type:ty, |$r:ident, $v:ident, $f:ident| $read:expr,
-     |$value:ident, $w:ident| $write:expr) => {
+     |$value:ident, $w:ident| $write:expr $(, $codes:item)?) => {
         impl<$($generic)*> Element for $type {
             const SIZE_MIN: usize = 1;
 
@@ -115,6 +126,8 @@ macro_rules! length_prefixed {
             fn write(&self, w: &mut Writer, v: i16, f: bool) -> Result<(), EncodeError> {
                 Self::write_nullable(Some(self), w, v, f)
             }
+
+            $($codes)?
         }
 
         impl<$($generic)*> Nullable for $type {
@@ -156,5 +169,10 @@ length_prefixed!(
 length_prefixed!(
     [T: Element] Vec<T>,
     |r, v, f| r.array_nullable(v, f),
-    |value, w| w.array_nullable(value.map(Vec::as_slice), v, f)
+    |value, w| w.array_nullable(value.map(Vec::as_slice), v, f),
+    fn error_codes(&self, see: &mut dyn FnMut(i16)) {
+        for element in self {
+            element.error_codes(see);
+        }
+    }
 );

@@ -14,6 +14,9 @@ pub async fn handle(ctx: &RequestContext, request: ApiVersionsRequest) -> ApiVer
             ..Default::default()
         };
     }
+    if ctx.api_version >= NAMED_FROM {
+        ctx.software.set(&request.client_software_name, &request.client_software_version);
+    }
     ApiVersionsResponse { api_keys: api_keys(), ..Default::default() }
 }
 

@@ -1,12 +1,12 @@
 //! From a frame to a begun request, and from a response to bytes.
 
-use super::{Api, Outcome, Pending, RequestContext, produce_refusal};
+use super::{Api, ClientSoftware, Outcome, Pending, RequestContext, produce_refusal, request_log};
 use crate::context::BrokerContext;
 use bytes::Bytes;
 use futures::FutureExt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use types::Monotonic;
+use types::{ErrorCode, Monotonic};
 use wire::{ApiKey, DecodeError, Message, Pieces, Reader};
 
 /// Decodes a request's body and begins it.
@@ -17,6 +17,7 @@ pub struct Origin<'a> {
     pub broker: &'a Arc<BrokerContext>,
     pub listener: &'a Arc<str>,
     pub peer: SocketAddr,
+    pub software: &'a ClientSoftware,
 }
 
 /// A request that was read and begun, and waits for its turn.
@@ -46,6 +47,7 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
     let request_bytes = frame.len() + 4;
     let begun = |api, pending| Started { api, pending, received, request_bytes };
     if let Some((api, correlation_id)) = unknown_api_versions(&frame)? {
+        count_unsupported(origin, api);
         let pieces = wire::version_negotiation::encode_unsupported(correlation_id, api.advertised);
         let outcome = encoded(pieces, ApiKey::ApiVersions);
         return Ok(begun(api, std::future::ready(outcome).boxed()));
@@ -56,6 +58,7 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
     };
     if api.key == ApiKey::Produce && produce_refusal::VERSIONS.contains(&header.api_version) {
         let (version, id) = (header.api_version, header.correlation_id);
+        count_unsupported(origin, api);
         let outcome = produce_refusal::refuse(version, id, &mut reader)?;
         return Ok(begun(api, std::future::ready(outcome).boxed()));
     }
@@ -68,11 +71,18 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
         listener: origin.listener.clone(),
         // A copy of its own: a waiting request must not keep its frame alive.
         client_id: header.client_id.map(|id| id.detach()),
+        software: origin.software.clone(),
         peer: origin.peer,
         api_version: header.api_version,
         correlation_id: header.correlation_id,
     };
     Ok(begun(api, (api.begin)(ctx, &mut reader)?))
+}
+
+fn count_unsupported(origin: &Origin<'_>, api: &Api) {
+    if let Some(metrics) = origin.broker.apis.of(api.key) {
+        metrics.error(ErrorCode::UnsupportedVersion);
+    }
 }
 
 /// An ApiVersions request of a version that is not served: its header may be of a kind that is not
@@ -89,8 +99,9 @@ fn unknown_api_versions(frame: &Bytes) -> Result<Option<(&'static Api, i32)>, De
     Ok(api.map(|api| (api, correlation_id)))
 }
 
-/// Encodes a response for its request.
+/// Counts the errors of a response, and encodes it for its request.
 pub(super) fn finish<M: Message>(ctx: &RequestContext, response: &M) -> Outcome<Pieces> {
+    request_log::answered(ctx, response);
     encoded(wire::frame::encode_response(ctx.api_version, ctx.correlation_id, response), M::NAME)
 }
 

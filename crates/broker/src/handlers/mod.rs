@@ -44,6 +44,7 @@ pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 mod produce_refusal;
+mod request_log;
 pub mod submit;
 pub mod sync_group;
 pub mod topics;
@@ -51,6 +52,7 @@ pub mod topics;
 pub use context::RequestContext;
 pub use dispatch::{Origin, RequestError, Started, start};
 pub use list::{APIS, Api, ApiTable};
+pub use request_log::ClientSoftware;
 
 use futures::future::BoxFuture;
 use wire::produce::ProduceResponse;

@@ -5,6 +5,7 @@
 //! - a request is decoded, and a produce request appended, as soon as it is read; all other work of
 //!   a request begins when the responses before it are done (as in Kafka, where one request of a
 //!   connection is worked on at a time);
+//! - a request behind another one takes a place of all connections' [`Line`] until its turn comes;
 //! - at most [`Limits::inflight_max`] requests and [`INFLIGHT_BYTES_MAX`] bytes of undone requests
 //!   are held; beyond that nothing is read;
 //! - a bad frame ends the connection after the responses to the requests before it;
@@ -13,8 +14,9 @@
 //! Does not: know any API. That is [`crate::handlers`].
 
 use super::frames::{FrameError, FrameLimits, FrameReader};
+use super::line::{Line, Place};
 use crate::context::BrokerContext;
-use crate::handlers::{self, Origin, Outcome, Started};
+use crate::handlers::{self, ClientSoftware, Origin, Outcome, Started};
 use bytes::{Buf, Bytes};
 use env::BoxStream;
 use futures::FutureExt;
@@ -50,11 +52,15 @@ pub struct Connection {
     pub listener: Arc<str>,
     pub peer: SocketAddr,
     pub limits: Limits,
+    pub line: Line,
+    pub software: ClientSoftware,
 }
 
 /// A request that waits for its turn to be answered.
 struct Waiting {
     started: Started,
+    /// Given back when its turn comes.
+    place: Place,
     /// Gives the request's bytes back when it is done.
     _bytes: Option<OwnedSemaphorePermit>,
 }
@@ -97,36 +103,37 @@ impl Connection {
         let mut frames = FrameReader::new(read, self.limits.frames);
         let bytes = Arc::new(Semaphore::new(INFLIGHT_BYTES_MAX));
         loop {
-            // A place in the queue first: while it is full, nothing is read.
-            let Ok(place) = queue.reserve().await else { return ReadEnd::Gone };
-            let frame = match self.next_frame(&mut frames, &queue).await {
+            // A slot in the queue first: while it is full, nothing is read.
+            let Ok(slot) = queue.reserve().await else { return ReadEnd::Gone };
+            let frame = match self.next_frame(&mut frames).await {
                 Ok(frame) => frame,
                 Err(end) => return end,
             };
+            let place = self.line.place().await;
             let size = frame.len().min(INFLIGHT_BYTES_MAX);
             let started = match handlers::start(&self.origin(), frame) {
                 Ok(started) => started,
                 Err(reason) => return ReadEnd::Refused(reason.to_string()),
             };
             // A begun request has let go of its frame's bytes (its records are in the log).
-            let held = if started.api.eager { 0 } else { size };
+            let (held, place) = if started.api.eager { (0, None) } else { (size, place) };
             let Ok(permit) = bytes.clone().acquire_many_owned(held as u32).await else {
                 return ReadEnd::Gone;
             };
-            place.send(Waiting { started, _bytes: Some(permit) });
+            self.line.joined();
+            slot.send(Waiting { started, place, _bytes: Some(permit) });
         }
     }
 
     async fn next_frame(
         &self,
         frames: &mut FrameReader<ReadHalf<BoxStream>>,
-        queue: &mpsc::Sender<Waiting>,
     ) -> Result<Bytes, ReadEnd> {
         loop {
             match frames.next().await {
                 Ok(frame) => return Ok(frame),
-                // One place is this reader's own; others are requests that the client waits for.
-                Err(FrameError::Idle(_)) if queue.capacity() + 1 < queue.max_capacity() => {}
+                // It is the client that waits.
+                Err(FrameError::Idle(_)) if !self.line.is_empty() => {}
                 Err(FrameError::Closed | FrameError::Truncated | FrameError::Io(_)) => {
                     return Err(ReadEnd::Gone);
                 }
@@ -151,6 +158,7 @@ impl Connection {
         let mut out = Gathered::default();
         let mut next = queue.recv().await;
         while let Some(mut waiting) = next.take() {
+            waiting.place = None;
             let outcome = match (&mut waiting.started.pending).now_or_never() {
                 Some(outcome) => outcome,
                 None => {
@@ -167,6 +175,7 @@ impl Connection {
                 out.push(response);
             }
             drop(waiting);
+            self.line.answered();
             next = queue.try_recv().ok();
             let full = out.bytes >= GATHER_BYTES_MAX || out.pieces.len() >= GATHER_PIECES_MAX;
             if (close || full || next.is_none()) && self.flush(&mut write, &mut out).await.is_err()
@@ -195,7 +204,12 @@ impl Connection {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin { broker: &self.broker, listener: &self.listener, peer: self.peer }
+        Origin {
+            broker: &self.broker,
+            listener: &self.listener,
+            peer: self.peer,
+            software: &self.software,
+        }
     }
 
     async fn flush(&self, write: &mut WriteHalf<BoxStream>, out: &mut Gathered) -> io::Result<()> {

@@ -5,21 +5,25 @@
 //! - connections are accepted only once the broker may serve them ([`Listeners::open`]);
 //! - at most `max.connections` are open over all listeners: beyond that, accepting waits; at most
 //!   `max.connections.per.ip` from one address: beyond that, a new one is closed at once;
+//! - at most `queued.max.requests` requests wait behind others of their connection;
 //! - a panic while serving closes that one connection.
 
 mod connection;
 mod frames;
+mod line;
 mod places;
 
 use connection::Connection;
 
 use crate::broker::StartError;
 use crate::context::BrokerContext;
+use crate::handlers::ClientSoftware;
 use config::{ListenerRole, NodeConfig};
 use connection::{Limits, STALL};
-use env::{BoxStream, Env, Tasks};
+use env::{BoxStream, Env, SocketOptions, Tasks};
 use frames::FrameLimits;
 use futures::FutureExt;
+use line::Line;
 use places::{Place, Places};
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +31,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::{Metrics, RefusedConnection};
+use tokio::sync::Semaphore;
 
 /// How long accepting pauses after an error (too many open files, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -49,9 +54,14 @@ impl Listeners {
     /// Binds every listener of the Kafka protocol.
     pub async fn bind(config: &NodeConfig, env: &Env) -> Result<Listeners, StartError> {
         let mut bound = Vec::new();
+        let options = SocketOptions {
+            send_buffer_bytes: config.network.socket_send_buffer_bytes,
+            receive_buffer_bytes: config.network.socket_receive_buffer_bytes,
+            backlog: config.network.socket_listen_backlog,
+        };
         for listener in &config.network.listeners {
             match listener.role {
-                ListenerRole::Kafka => bound.push(bind_one(listener, env).await?),
+                ListenerRole::Kafka => bound.push(bind_one(listener, options, env).await?),
                 ListenerRole::Controller | ListenerRole::Grpc => {}
             }
         }
@@ -68,6 +78,7 @@ impl Listeners {
         let network = &broker.config.network;
         let requests = &broker.config.requests;
         let places = Places::new(network.max_connections, network.max_connections_per_ip);
+        let queue_places = line::places(requests.queued_max_requests);
         let limits = Limits {
             frames: FrameLimits {
                 frame_bytes_max: requests.socket_request_max_bytes as usize,
@@ -81,6 +92,7 @@ impl Listeners {
                 name: bound.name.clone(),
                 listener: bound.listener.clone(),
                 places: places.clone(),
+                queue_places: queue_places.clone(),
                 broker: broker.clone(),
                 tasks: self.tasks.clone(),
                 limits,
@@ -101,14 +113,18 @@ impl Listeners {
     }
 }
 
-async fn bind_one(listener: &config::Listener, env: &Env) -> Result<Bound, StartError> {
+async fn bind_one(
+    listener: &config::Listener,
+    options: SocketOptions,
+    env: &Env,
+) -> Result<Bound, StartError> {
     let mut address = listener.bind_addr();
-    let mut result = env.net.listen(&address).await;
+    let mut result = env.net.listen_with(&address, options).await;
     if listener.implicit
         && matches!(&result, Err(error) if error.kind() == io::ErrorKind::AddrInUse)
     {
         address = config::Listener { port: 0, ..listener.clone() }.bind_addr();
-        result = env.net.listen(&address).await;
+        result = env.net.listen_with(&address, options).await;
     }
     let failed = |error| StartError::Listen { address: address.clone(), error };
     let socket: Arc<dyn env::Listener> = Arc::from(result.map_err(failed)?);
@@ -121,6 +137,7 @@ struct Acceptor {
     name: Arc<str>,
     listener: Arc<dyn env::Listener>,
     places: Places,
+    queue_places: Arc<Semaphore>,
     broker: Arc<BrokerContext>,
     tasks: Tasks,
     limits: Limits,
@@ -154,6 +171,8 @@ impl Acceptor {
             listener: self.name.clone(),
             peer,
             limits: self.limits,
+            line: Line::new(self.queue_places.clone()),
+            software: ClientSoftware::default(),
         };
         let stopping = self.tasks.clone();
         self.tasks.spawn(async move {

@@ -17,6 +17,7 @@ use std::time::Duration;
 pub struct Node {
     pub broker: Broker,
     pub controller: Arc<StandIn>,
+    pub metrics: Arc<telemetry::Metrics>,
     _directory: tempfile::TempDir,
 }
 
@@ -42,9 +43,10 @@ impl Node {
             properties.set(key, value);
         }
         let config = config::NodeConfig::from_properties(properties).expect("a configuration");
+        let metrics = Arc::new(telemetry::Metrics::new());
         let options = BrokerOptions {
             config: Arc::new(config),
-            metrics: Arc::new(telemetry::Metrics::new()),
+            metrics: metrics.clone(),
             control: tokio::runtime::Handle::current(),
             controllers: vec![address],
             grpc: vec![("GRPC".to_owned(), "127.0.0.1:1".parse().expect("an address"))],
@@ -52,7 +54,7 @@ impl Node {
         let broker = Broker::start(options, Env::real()).await.expect("the broker starts");
         let ready = tokio::time::timeout(Duration::from_secs(10), broker.ready()).await;
         ready.expect("the broker takes part within ten seconds");
-        Node { broker, controller, _directory: directory }
+        Node { broker, controller, metrics, _directory: directory }
     }
 
     /// A client's connection to the first listener.
