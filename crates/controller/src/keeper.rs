@@ -6,6 +6,7 @@ use crate::cluster_name::ClusterName;
 use crate::decider::{SubmitError, Submitter};
 use crate::liveness::Liveness;
 use crate::options::ControllerOptions;
+use crate::prober::Prober;
 use crate::raft::MetaRaft;
 use crate::status::Status;
 use crate::store::identity::Identity;
@@ -47,6 +48,15 @@ impl Keeper {
         tasks.spawn(self.clone().remember_cluster());
         tasks.spawn(self.clone().name_cluster());
         tasks.spawn(self.clone().watch_brokers());
+        let prober = Prober {
+            env: self.env.clone(),
+            view: self.view.clone(),
+            activity: self.activity.clone(),
+            liveness: self.liveness.clone(),
+            attention: self.attention.clone(),
+            listener: self.options.liveness.probed_listener.clone(),
+        };
+        tasks.spawn(prober.run());
         if let Some(interval) = self.options.liveness.rebalance_interval {
             tasks.spawn(self.clone().rebalance(interval));
         }
@@ -158,8 +168,6 @@ impl Keeper {
 
     /// While active: fences the silent, unfences those who have caught up, lets go who wants to.
     async fn watch_brokers(self) {
-        let timeout = self.options.liveness.session_timeout;
-        let tick = (timeout / 20).clamp(Duration::from_millis(5), Duration::from_millis(50));
         let mut terms = self.activity.watch();
         loop {
             if terms.wait_for(Option::is_some).await.is_err() {
@@ -169,8 +177,9 @@ impl Keeper {
             self.liveness.activate(self.env.clock.now());
             while *terms.borrow() == term {
                 self.command_due().await;
+                let patience = self.liveness.patience(self.env.clock.now());
                 tokio::select! {
-                    () = tokio::time::sleep(tick) => {}
+                    () = tokio::time::sleep(patience) => {}
                     () = self.attention.notified() => {}
                     changed = terms.changed() => if changed.is_err() { return },
                 }

@@ -22,6 +22,7 @@ mod keeper;
 mod liveness;
 mod membership;
 mod options;
+mod prober;
 mod raft;
 mod rules;
 mod service;

@@ -93,8 +93,71 @@ fn a_broker_is_unfenced_only_with_its_own_registration_applied() {
     liveness.heard(at(100), beat(5, 7));
     assert_eq!(due(&liveness, &image, 100, 100), [(100, "UnfenceBroker")]);
     liveness.heard(at(100), beat(4, 9));
-    assert!(liveness.is_alive(&image, NodeId(1), at(200)), "the older word changes nothing");
-    assert!(!liveness.is_alive(&image, NodeId(1), at(1100)));
+    assert_eq!(liveness.session(&liveness.lock(), one(&image)).map(|s| s.heard_at), Some(at(100)));
+}
+
+fn one(image: &Image) -> &Broker {
+    image.broker(NodeId(1)).expect("broker 1")
+}
+
+#[test]
+fn a_broker_makes_way_for_another_start_once_its_streams_are_closed_or_its_session_is_over() {
+    let liveness = Arc::new(Liveness::new(TIMEOUT));
+    let image = image(&[broker(1, 5, false)]);
+    let mut stream = Attendance::new(liveness.clone());
+    stream.heard(at(100), beat(5, 9));
+    assert!(liveness.is_alive(&image, NodeId(1), at(200)));
+    assert!(!liveness.is_alive(&image, NodeId(1), at(1100)), "silent for a session");
+    stream.heard(at(1100), beat(5, 9));
+    drop(stream);
+    assert!(!liveness.is_alive(&image, NodeId(1), at(1101)), "its streams are closed");
+}
+
+#[test]
+fn a_broker_whose_streams_are_closed_is_fenced_at_once_only_when_it_refuses() {
+    let liveness = Arc::new(Liveness::new(TIMEOUT));
+    let image = image(&[broker(1, 5, false)]);
+    liveness.activate(at(0));
+    let [mut first, mut second] = [0, 1].map(|_| Attendance::new(liveness.clone()));
+    first.heard(at(100), beat(5, 9));
+    second.heard(at(100), beat(5, 9));
+    drop(first);
+    assert!(liveness.departed(&image).is_empty(), "another stream is open");
+    drop(second);
+    assert_eq!(*liveness.departed(&image)[0], *one(&image));
+    assert_eq!(due(&liveness, &image, 100, 200), [], "it may have broken and come back");
+    liveness.is_gone(NodeId(1), BrokerEpoch(4));
+    assert_eq!(due(&liveness, &image, 200, 200), [], "an earlier incarnation is gone");
+    liveness.is_gone(NodeId(1), BrokerEpoch(5));
+    assert_eq!(due(&liveness, &image, 200, 200), [(200, "FenceBroker")]);
+    assert!(liveness.departed(&image).is_empty(), "it needs no more asking");
+}
+
+#[test]
+fn a_broker_that_came_back_while_it_was_probed_is_not_gone() {
+    let liveness = Arc::new(Liveness::new(TIMEOUT));
+    let image = image(&[broker(1, 5, false)]);
+    liveness.activate(at(0));
+    let mut stream = Attendance::new(liveness.clone());
+    stream.heard(at(100), beat(5, 9));
+    drop(stream);
+    let mut again = Attendance::new(liveness.clone());
+    again.heard(at(200), beat(5, 9));
+    liveness.is_gone(NodeId(1), BrokerEpoch(5));
+    assert_eq!(due(&liveness, &image, 200, 1100), []);
+}
+
+#[test]
+fn looks_come_as_often_as_sessions_end_and_a_stop_must_be_seen() {
+    let liveness = Liveness::new(TIMEOUT);
+    liveness.heard(at(100), beat(5, 9));
+    assert_eq!(liveness.patience(at(100)), TIMEOUT / 4);
+    assert_eq!(liveness.patience(at(1000)), Duration::from_millis(100));
+    assert_eq!(
+        liveness.patience(at(1100)),
+        TIMEOUT / 4,
+        "a session that is over calls for nothing"
+    );
 }
 
 #[test]

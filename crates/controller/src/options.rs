@@ -62,6 +62,10 @@ impl Default for RaftOptions {
 pub struct LivenessOptions {
     /// `broker.session.timeout.ms`: a broker silent for longer is fenced.
     pub session_timeout: Duration,
+    /// The listener on which brokers serve each other, by name. A broker whose heartbeat stream
+    /// ends is fenced at once if it refuses connections there. A broker that has no listener of
+    /// this name must refuse on all that it has.
+    pub probed_listener: Option<String>,
     /// `auto.leader.rebalance.enable` and `leader.imbalance.check.interval.seconds`; `None`: off.
     pub rebalance_interval: Option<Duration>,
 }
@@ -70,6 +74,7 @@ impl Default for LivenessOptions {
     fn default() -> LivenessOptions {
         LivenessOptions {
             session_timeout: Duration::from_millis(1000),
+            probed_listener: None,
             rebalance_interval: Some(Duration::from_secs(300)),
         }
     }

@@ -7,7 +7,7 @@ use crate::activity::Activity;
 use crate::cluster_name::ClusterName;
 use crate::decider::{SubmitError, Submitter};
 use crate::feed;
-use crate::liveness::{Heartbeat, Liveness};
+use crate::liveness::{Attendance, Heartbeat, Liveness};
 use crate::membership::Admissions;
 use crate::raft::{Member, MemberId, MetaRaft};
 use crate::view::View;
@@ -66,7 +66,11 @@ impl ControllerService {
     }
 
     /// Takes a heartbeat in and says how the broker stands.
-    fn heartbeat_of(&self, request: &pb::HeartbeatRequest) -> pb::HeartbeatResponse {
+    fn heartbeat_of(
+        &self,
+        attendance: &mut Attendance,
+        request: &pb::HeartbeatRequest,
+    ) -> pb::HeartbeatResponse {
         let parts = &self.parts;
         let heartbeat = Heartbeat {
             broker_id: NodeId(request.broker_id),
@@ -75,7 +79,7 @@ impl ControllerService {
             want_unfence: request.want_unfence,
             want_shutdown: request.want_shutdown,
         };
-        parts.liveness.heard(parts.env.clock.now(), heartbeat);
+        attendance.heard(parts.env.clock.now(), heartbeat);
         let image = parts.view.image();
         let response = standing(&image, &heartbeat, parts.activity.is_active());
         if response.is_active && response.error_code == 0 {
@@ -154,6 +158,7 @@ impl pb::controller_server::Controller for ControllerService {
         struct Beats {
             service: ControllerService,
             requests: Streaming<pb::HeartbeatRequest>,
+            attendance: Attendance,
             versions: tokio::sync::watch::Receiver<MetadataVersion>,
             terms: tokio::sync::watch::Receiver<Option<u64>>,
             last: Option<(pb::HeartbeatRequest, pb::HeartbeatResponse)>,
@@ -161,6 +166,7 @@ impl pb::controller_server::Controller for ControllerService {
         let beats = Beats {
             service: self.clone(),
             requests: request.into_inner(),
+            attendance: Attendance::new(self.parts.liveness.clone()),
             versions: self.parts.view.watch(),
             terms: self.parts.activity.watch(),
             last: None,
@@ -170,7 +176,7 @@ impl pb::controller_server::Controller for ControllerService {
                 tokio::select! {
                     message = beats.requests.message() => {
                         let request = message.transpose()?.ok()?;
-                        let response = beats.service.heartbeat_of(&request);
+                        let response = beats.service.heartbeat_of(&mut beats.attendance, &request);
                         beats.last = Some((request, response));
                         return Some((Ok(response), beats));
                     }

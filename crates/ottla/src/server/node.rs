@@ -268,6 +268,9 @@ impl<'a> Node<'a> {
         options.raft.election_timeout_max = quorum.election_timeout_max;
         options.raft.snapshot_entries = quorum.snapshot_entries;
         options.liveness.session_timeout = config.liveness.session_timeout;
+        let between_brokers =
+            config.listener(ListenerRole::Grpc).or(config.listener(ListenerRole::Controller));
+        options.liveness.probed_listener = between_brokers.map(|listener| listener.name.clone());
         let interval = config.replication.leader_imbalance_check_interval;
         options.liveness.rebalance_interval =
             config.replication.auto_leader_rebalance.then_some(interval);
