@@ -29,6 +29,11 @@ pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// How long a controller may take to accept a connection before it counts as gone.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+/// A controller that just restarts refuses once.
+const PROBE_ROUNDS: u32 = 2;
 /// Channels kept: more controllers than this are never told of by configuration and hints.
 const CHANNELS_MAX: usize = 32;
 
@@ -161,6 +166,28 @@ impl ControllerClient {
             }
         }
         Err(SubmitError::TimedOut(ATTEMPT_TIMEOUT))
+    }
+
+    /// Waits until so many controllers take no connection, twice in a row, that the others are no
+    /// quorum.
+    pub async fn quorum_unreachable(&self) {
+        let mut rounds_lost = 0;
+        loop {
+            let probes = self.addresses.iter().map(|address| self.is_reachable(address));
+            let reachable = futures::future::join_all(probes).await;
+            let reachable = reachable.into_iter().filter(|is_reachable| *is_reachable).count();
+            let is_lost = reachable <= self.addresses.len() / 2;
+            rounds_lost = if is_lost { rounds_lost + 1 } else { 0 };
+            if rounds_lost == PROBE_ROUNDS {
+                return;
+            }
+            tokio::time::sleep(PROBE_PAUSE).await;
+        }
+    }
+
+    async fn is_reachable(&self, address: &str) -> bool {
+        let connected = tokio::time::timeout(PROBE_TIMEOUT, self.env.net.connect(address)).await;
+        matches!(connected, Ok(Ok(_)))
     }
 
     async fn attempt(

@@ -167,13 +167,22 @@ pub fn replica_endpoint<'a>(broker: &'a Broker, config: &NodeConfig) -> Option<&
     of_role(ListenerRole::Grpc).or_else(|| of_role(ListenerRole::Controller))
 }
 
-/// Asks to leave, and waits until this broker leads nothing that another one could lead. Bounded
-/// by the caller.
+/// Asks to leave, and waits until this broker leads nothing that another one could lead. Without a
+/// quorum of controllers nothing can move: then it returns early. Bounded by the caller.
 pub async fn leave(core: &BrokerCore, heartbeats: &Heartbeats) {
     let broker_epoch = core.broker_epoch.get();
     if broker_epoch == BrokerEpoch::NONE {
         return;
     }
+    tokio::select! {
+        () = move_leaders(core, heartbeats, broker_epoch) => {}
+        () = core.controller.quorum_unreachable() => {
+            tracing::warn!("no quorum of controllers is reachable; stopping without moving leaders");
+        }
+    }
+}
+
+async fn move_leaders(core: &BrokerCore, heartbeats: &Heartbeats, broker_epoch: BrokerEpoch) {
     let mut verdicts = heartbeats.verdict.subscribe();
     heartbeats.wishes.send_replace(Wishes { unfence: false, shutdown: true });
     let command = Command::BeginControlledShutdown { broker_id: core.node_id, broker_epoch };

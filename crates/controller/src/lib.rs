@@ -47,6 +47,7 @@ use rpc::raft::raft_server::RaftServer;
 pub use status::Status;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::applied::AppliedStore;
 use store::identity::Identity;
@@ -56,8 +57,9 @@ use tokio::sync::{Notify, watch};
 
 /// Time for leadership to move at a shutdown.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(500);
-/// Time for tasks to end by themselves at a shutdown.
-const TASKS_GRACE: Duration = Duration::from_millis(500);
+/// Time for tasks to end by themselves at a shutdown: none, since without Raft they have nothing to
+/// bring to an end.
+const TASKS_GRACE: Duration = Duration::ZERO;
 
 /// Why a controller does not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,7 @@ pub struct Controller {
     routes: tonic::service::Routes,
     status: watch::Receiver<Status>,
     activity: Activity,
+    has_handed_over: AtomicBool,
 }
 
 impl Controller {
@@ -157,7 +160,8 @@ impl Controller {
             voters: voters.keys().map(|id| id.0).collect(),
         });
         let routes = routes(service, raft.service(cluster));
-        Ok(Controller { raft, journal, tasks, routes, status, activity })
+        let has_handed_over = AtomicBool::new(false);
+        Ok(Controller { raft, journal, tasks, routes, status, activity, has_handed_over })
     }
 
     /// The gRPC services `Controller` and `Raft`, for a tonic server or an axum router.
@@ -175,15 +179,22 @@ impl Controller {
         self.status.clone()
     }
 
-    /// Hands leadership over if this node has it, stops all tasks and closes all files.
-    pub async fn shutdown(self) {
-        if self.activity.is_active() {
+    /// Hands leadership over if this node has it, and waits a moment for the new leader. To be
+    /// called before the listener closes, through which this node hears of it.
+    pub async fn hand_over(&self) {
+        let is_first = !self.has_handed_over.swap(true, Ordering::Relaxed);
+        if is_first && self.activity.is_active() {
             self.raft.hand_over().await;
             let mut reports = self.raft.watch();
             let handed_over = reports.wait_for(|report| !report.is_leader);
             // A quorum of one has nobody to hand over to.
             drop(tokio::time::timeout(HAND_OVER_TIMEOUT, handed_over).await);
         }
+    }
+
+    /// Hands leadership over if that was not done yet, stops all tasks and closes all files.
+    pub async fn shutdown(self) {
+        self.hand_over().await;
         self.raft.shutdown().await;
         self.tasks.shutdown(TASKS_GRACE).await;
         let journal = self.journal;

@@ -2,6 +2,7 @@
 
 use super::loading::load;
 use super::shard::Shard;
+use crate::broker::spawn;
 use crate::context::BrokerCore;
 use crate::replica::{Partition, ReplicaManager};
 use coordinator::CoordinatorConfig;
@@ -71,9 +72,9 @@ impl GroupManager {
             slots: Mutex::default(),
         });
         let following = manager.clone();
-        core.tasks.spawn(async move { following.follow().await });
+        spawn(&core.tasks, async move { following.follow().await });
         let ticking = manager.clone();
-        core.tasks.spawn(async move {
+        spawn(&core.tasks, async move {
             loop {
                 tokio::time::sleep(TICK).await;
                 ticking.loaded().iter().for_each(|shard| shard.tick());
@@ -155,7 +156,7 @@ impl GroupManager {
             if let std::collections::btree_map::Entry::Vacant(vacant) = slots.entry(index) {
                 vacant.insert(Slot::Loading(epoch));
                 let manager = self.clone();
-                self.core.tasks.spawn(manager.load(index, partition, epoch));
+                spawn(&self.core.tasks, manager.load(index, partition, epoch));
             }
         }
     }

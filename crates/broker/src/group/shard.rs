@@ -1,5 +1,6 @@
 //! One coordinator and the partition that keeps its records.
 
+use crate::broker::spawn;
 use crate::context::BrokerCore;
 use crate::replica::{AppendTicket, Partition};
 use coordinator::{Coordinator, Effect, GroupRecord, Reply, Token};
@@ -59,7 +60,7 @@ impl Shard {
             }),
             appends,
         });
-        core.tasks.spawn(shard.clone().finish_appends(receiver));
+        spawn(&core.tasks, shard.clone().finish_appends(receiver));
         shard
     }
 

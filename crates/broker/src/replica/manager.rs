@@ -12,6 +12,7 @@ use super::partition::{Partition, PartitionView, Shared};
 use super::roles::broker_states;
 use super::session::{self, Session};
 use super::settings::{log_config, topic_config};
+use crate::broker::spawn;
 use crate::context::BrokerCore;
 use arc_swap::ArcSwap;
 use log::{LogDirs, LogManager, LogManagerOptions};
@@ -59,7 +60,7 @@ impl ReplicaManager {
             isr_queue: isr_queue.clone(),
             tasks: core.tasks.clone(),
         });
-        core.tasks.spawn(isr_queue.run(core.clone()));
+        spawn(&core.tasks, isr_queue.run(core.clone()));
         let manager = Arc::new_cyclic(|own| ReplicaManager {
             core: core.clone(),
             shared,
@@ -292,7 +293,7 @@ impl ReplicaManager {
         let link = FollowLink::new(leader);
         links.insert(leader, link.clone());
         let running = fetcher::run(link.clone(), self.core.clone(), self.own.clone());
-        self.core.tasks.spawn(running);
+        spawn(&self.core.tasks, running);
         link
     }
 
@@ -408,6 +409,9 @@ impl Replica for ReplicaService {
             .ok_or_else(|| Status::invalid_argument("the first message lacks field hello"))?;
         let manager = self.0.clone();
         let tasks = manager.core.tasks.clone();
+        if tasks.is_stopping() {
+            return Err(Status::unavailable("this broker is stopping"));
+        }
         let responses = session::serve(&tasks, manager, hello, first, requests);
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }

@@ -7,6 +7,7 @@
 
 use super::ReplicaManager;
 use super::partition::OutgoingChunk;
+use crate::broker::spawn;
 use env::Tasks;
 use rpc::replica::{Chunk, EpochEnd, FollowRequest, FollowResponse, Hello, Position};
 use std::collections::BTreeSet;
@@ -158,7 +159,7 @@ pub fn serve(
     let session = Session::new(&hello);
     let reading = (session.clone(), manager.clone());
     let closed = responses.clone();
-    tasks.spawn(async move {
+    spawn(tasks, async move {
         let (session, manager) = reading;
         take_request(&session, &manager, first);
         loop {
@@ -174,7 +175,7 @@ pub fn serve(
         }
         manager.end_session(&session);
     });
-    tasks.spawn(async move {
+    spawn(tasks, async move {
         loop {
             tokio::select! {
                 biased;

@@ -1,6 +1,7 @@
 //! What partitions need from time to time: deadlines, checkpoints, syncs, retention, metrics.
 
 use super::ReplicaManager;
+use crate::broker::spawn;
 use crate::context::BrokerCore;
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -52,7 +53,7 @@ where
     Done: Future<Output = ()> + Send,
 {
     let (manager, owner): (Weak<ReplicaManager>, _) = (Arc::downgrade(manager), core.clone());
-    core.tasks.spawn(async move {
+    spawn(&core.tasks, async move {
         loop {
             tokio::time::sleep(pause).await;
             let Some(manager) = manager.upgrade() else { return };

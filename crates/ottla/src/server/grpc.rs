@@ -59,19 +59,11 @@ pub(super) async fn bind_or_any(
 pub(super) fn serve(bound: BoundGrpc, routes: Routes, tasks: &Tasks) {
     let (sender, accepted) = mpsc::channel(ACCEPTED_MAX);
     let listener = bound.listener;
+    let stopping = tasks.clone();
     tasks.spawn(async move {
-        loop {
-            match listener.accept().await {
-                Ok(stream) => {
-                    if sender.send(io::Result::Ok(Connection(stream))).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!("cannot accept a gRPC connection: {error}");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                }
-            }
+        tokio::select! {
+            () = accept(listener, sender) => {}
+            () = stopping.stopped() => {}
         }
     });
     let stopping = tasks.clone();
@@ -88,6 +80,23 @@ pub(super) fn serve(bound: BoundGrpc, routes: Routes, tasks: &Tasks) {
             tracing::error!("gRPC listener {name} ended: {error}");
         }
     });
+}
+
+/// Accepts until nobody takes the connections.
+async fn accept(listener: Arc<dyn env::Listener>, sender: mpsc::Sender<io::Result<Connection>>) {
+    loop {
+        match listener.accept().await {
+            Ok(stream) => {
+                if sender.send(Ok(Connection(stream))).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a gRPC connection: {error}");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
 }
 
 /// The services of both, for a node with one gRPC listener.

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// What connections get to end by themselves at the stop.
-const CONNECTION_GRACE: Duration = Duration::from_millis(100);
+const CONNECTION_GRACE: Duration = Duration::from_millis(50);
 /// What blocking work gets to end when the runtime goes.
 const RUNTIME_GRACE: Duration = Duration::from_millis(200);
 /// Signals closer together than this are one.
@@ -209,12 +209,19 @@ impl<'a> Node<'a> {
         }
         let status = controller.watch();
         let (metrics, mut watched) = (self.metrics.clone(), status.clone());
+        let stopping = self.main_tasks.clone();
         self.main_tasks.spawn(async move {
-            loop {
-                metrics.active_controller(watched.borrow_and_update().is_active);
-                if watched.changed().await.is_err() {
-                    return;
+            let following = async {
+                loop {
+                    metrics.active_controller(watched.borrow_and_update().is_active);
+                    if watched.changed().await.is_err() {
+                        return;
+                    }
                 }
+            };
+            tokio::select! {
+                () = following => {}
+                () = stopping.stopped() => {}
             }
         });
         let _ = self.parts.controller.set(status);
@@ -443,11 +450,22 @@ impl<'a> Node<'a> {
         if let Some(broker) = self.parts.broker.get() {
             broker.controlled_shutdown().await;
         }
-        if let Some(controller) = self.controller.take() {
+        let handing_over = self.controller.take().map(|controller| async move {
+            controller.hand_over().await;
+            controller
+        });
+        let controller = match handing_over {
+            Some(handing_over) => Some(self.control.run(handing_over).await),
+            None => None,
+        };
+        // The listener first: what comes in by it would ask a Raft that has ended.
+        tokio::join!(
+            self.main_tasks.shutdown(CONNECTION_GRACE),
+            self.control_tasks.shutdown(CONNECTION_GRACE)
+        );
+        if let Some(controller) = controller {
             self.control.run(controller.shutdown()).await;
         }
-        self.main_tasks.shutdown(CONNECTION_GRACE).await;
-        self.control_tasks.shutdown(CONNECTION_GRACE).await;
     }
 }
 
