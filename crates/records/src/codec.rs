@@ -51,11 +51,17 @@ impl Compression {
 
 /// Compresses a batch's payload at the codec's default level.
 pub fn compress(codec: Compression, plain: &[u8]) -> Vec<u8> {
+    compress_at(codec, None, plain)
+}
+
+/// Compresses at a level; `None` is Kafka's default. A level that the codec's library does not have
+/// becomes its nearest one. Snappy has no levels, nor has lz4 here.
+pub fn compress_at(codec: Compression, level: Option<i32>, plain: &[u8]) -> Vec<u8> {
     // Writing into memory does not fail.
     match codec {
         Compression::None => plain.to_vec(),
         Compression::Gzip => {
-            let mut writer = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+            let mut writer = flate2::write::GzEncoder::new(Vec::new(), gzip_level(level));
             writer.write_all(plain).expect("gzip into memory");
             writer.finish().expect("gzip into memory")
         }
@@ -65,7 +71,13 @@ pub fn compress(codec: Compression, plain: &[u8]) -> Vec<u8> {
             writer.write_all(plain).expect("lz4 into memory");
             writer.finish().expect("lz4 into memory")
         }
-        Compression::Zstd => zstd::encode_all(plain, ZSTD_LEVEL).expect("zstd into memory"),
+        Compression::Zstd => {
+            let levels = zstd::compression_level_range();
+            let level = level.unwrap_or(ZSTD_LEVEL).clamp(*levels.start(), *levels.end());
+            // In one piece: a frame that tells its size asks its readers for no more than that,
+            // where a stream of a high level would ask for 128 MiB.
+            zstd::bulk::compress(plain, level).expect("zstd into memory")
+        }
     }
 }
 
@@ -86,17 +98,28 @@ pub fn decompress(
         }
         Compression::Zstd => {
             let mut reader = zstd::Decoder::with_buffer(&payload[..]).map_err(bad)?;
-            reader.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(bad)?;
+            reader.window_log_max(zstd_window_log_max(output_bytes_max)).map_err(bad)?;
             drain(reader, output_bytes_max)
         }
     }
 }
 
+/// -1, as Kafka has it, is the library's own choice.
+fn gzip_level(level: Option<i32>) -> flate2::Compression {
+    match level.and_then(|level| u32::try_from(level).ok()) {
+        Some(level) => flate2::Compression::new(level.min(9)),
+        None => flate2::Compression::default(),
+    }
+}
+
 /// Kafka's default for `compression.zstd.level`.
 const ZSTD_LEVEL: i32 = 3;
-/// A frame may ask for a window of this many bits (8 MiB) at most: the limit that decoders must
-/// support, and far above what levels for record batches use.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// A frame may ask for a window of 8 MiB (the limit that every decoder supports), or of as much as
+/// the caller takes, up to 128 MiB (2^27: what Java's clients at high levels ask for).
+fn zstd_window_log_max(output_bytes_max: usize) -> u32 {
+    usize::BITS.saturating_sub(output_bytes_max.leading_zeros()).clamp(23, 27)
+}
+
 /// Block of the xerial framing, its library's default.
 const SNAPPY_BLOCK_BYTES: usize = 32 * 1024;
 const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
@@ -195,6 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn a_higher_level_packs_tighter_and_any_level_can_be_read() {
+        // Text-like bytes: levels differ on them.
+        let plain: Vec<u8> = (0..60_000u64)
+            .map(|n| b'a' + (n.wrapping_mul(n).wrapping_mul(2_654_435_761) >> 29) as u8 % 13)
+            .collect();
+        for (codec, low, high) in [(Compression::Gzip, 1, 9), (Compression::Zstd, -50, 19)] {
+            let packed = [low, high].map(|level| compress_at(codec, Some(level), &plain));
+            assert!(packed[0].len() > packed[1].len(), "{codec:?}");
+        }
+        for codec in Compression::ALL {
+            for level in [i32::MIN, -1, 0, 5, i32::MAX] {
+                let packed = compress_at(codec, Some(level), &plain[..1000]);
+                let back = decompress(codec, &packed.into(), 1000);
+                assert_eq!(back.as_deref(), Ok(&plain[..1000]), "{codec:?} at {level}");
+            }
+        }
+    }
+
+    #[test]
     fn output_stops_at_the_cap() {
         let bomb = vec![0u8; 8 << 20];
         for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
@@ -217,6 +259,14 @@ mod tests {
             let cut = packed.slice(..packed.len() - 5);
             assert!(decompress(codec, &cut, 1 << 20).is_err(), "{codec:?} cut");
         }
+    }
+
+    #[test]
+    fn a_window_is_as_large_as_the_caller_takes() {
+        // A stream at the highest level, as Java's zstd writes it.
+        let packed = Bytes::from(zstd::encode_all(&text()[..], 22).expect("packs"));
+        assert!(decompress(Compression::Zstd, &packed, 1 << 20).is_err());
+        assert_eq!(decompress(Compression::Zstd, &packed, 200 << 20).as_deref(), Ok(&text()[..]));
     }
 
     #[test]

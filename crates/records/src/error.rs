@@ -22,6 +22,8 @@ pub enum BatchError {
     TooLarge { size: usize, limit: usize },
     #[error("batch has {count} records but last offset delta {last_offset_delta}")]
     CountMismatch { count: i32, last_offset_delta: i32 },
+    #[error("base offset of a produced batch is {0}, not 0")]
+    BadBaseOffset(i64),
     #[error("control batch from a client")]
     ControlFromClient,
     #[error("batch attributes {0:#06x} have unknown bits")]
@@ -34,6 +36,8 @@ pub enum BatchError {
     BadProducer(&'static str),
     #[error("timestamp {timestamp} is outside {earliest}..={latest}")]
     TimestampOutOfRange { timestamp: i64, earliest: i64, latest: i64 },
+    #[error("record {index} says that its time is that of the append, which only a broker may say")]
+    AppendTimeFromClient { index: i32 },
     #[error("record {index} has no key, which a compacted topic needs")]
     MissingKey { index: i32 },
     #[error("record is malformed: {0}")]
@@ -48,20 +52,28 @@ impl BatchError {
     /// The code that answers a client whose batch has this fault, as Kafka chooses it.
     pub fn code(&self) -> ErrorCode {
         match self {
-            BatchError::Truncated { .. }
-            | BatchError::BadLength(_)
-            | BatchError::BadCrc { .. }
-            | BatchError::BadCompression(_)
-            | BatchError::DecompressedTooLarge { .. } => ErrorCode::CorruptMessage,
-            BatchError::UnsupportedMagic(_) => ErrorCode::UnsupportedForMessageFormat,
+            BatchError::Truncated { .. } | BatchError::BadLength(_) | BatchError::BadCrc { .. } => {
+                ErrorCode::CorruptMessage
+            }
+            // Formats that were: their clients must learn what is wrong. Any other magic is noise.
+            BatchError::UnsupportedMagic(0 | 1) => ErrorCode::UnsupportedForMessageFormat,
+            BatchError::UnsupportedMagic(_) => ErrorCode::CorruptMessage,
             BatchError::CodecTooNew | BatchError::UnknownCodec(_) => {
                 ErrorCode::UnsupportedCompressionType
             }
-            BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
-            BatchError::TimestampOutOfRange { .. } => ErrorCode::InvalidTimestamp,
-            BatchError::Empty
+            // A client splits a batch that is too large; to send this one again would not help.
+            BatchError::TooLarge { .. } | BatchError::DecompressedTooLarge { .. } => {
+                ErrorCode::MessageTooLarge
+            }
+            BatchError::TimestampOutOfRange { .. } | BatchError::AppendTimeFromClient { .. } => {
+                ErrorCode::InvalidTimestamp
+            }
+            // Not CORRUPT_MESSAGE: the CRC is right, so the client made it so, and must not retry.
+            BatchError::BadCompression(_)
+            | BatchError::Empty
             | BatchError::NotOneBatch
             | BatchError::CountMismatch { .. }
+            | BatchError::BadBaseOffset(_)
             | BatchError::ControlFromClient
             | BatchError::BadAttributes(_)
             | BatchError::BadProducer(_)

@@ -68,6 +68,24 @@ impl Attributes {
         if yes { Attributes(self.0 | Attributes::CONTROL) } else { self }
     }
 
+    pub fn with_delete_horizon(self, yes: bool) -> Attributes {
+        match yes {
+            true => Attributes(self.0 | Attributes::DELETE_HORIZON),
+            false => Attributes(self.0 & !Attributes::DELETE_HORIZON),
+        }
+    }
+
+    pub fn with_compression(self, codec: Compression) -> Attributes {
+        Attributes(self.0 & !Attributes::CODEC | codec as i16)
+    }
+
+    pub fn with_timestamp_type(self, timestamps: TimestampType) -> Attributes {
+        match timestamps {
+            TimestampType::CreateTime => Attributes(self.0 & !Attributes::LOG_APPEND_TIME),
+            TimestampType::LogAppendTime => Attributes(self.0 | Attributes::LOG_APPEND_TIME),
+        }
+    }
+
     pub fn compression(self) -> Result<Compression, BatchError> {
         Compression::from_id((self.0 & Attributes::CODEC) as u8)
     }
@@ -148,6 +166,20 @@ impl BatchHeader {
             return Err(BatchError::CountMismatch { count, last_offset_delta: delta });
         }
         Ok(header)
+    }
+
+    /// Since when tombstones and markers of the batch may go: compaction keeps that in the place of
+    /// the base timestamp.
+    pub fn delete_horizon(&self) -> Option<Timestamp> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
+    /// Sets length and CRC to those of a payload.
+    pub fn seal(&mut self, payload: &[u8]) {
+        self.length = i32::try_from(HEADER_BYTES - BATCH_OVERHEAD + payload.len())
+            .expect("a batch stays below 2 GiB");
+        let crc = crc32c::crc32c(&self.encode()[ATTRIBUTES_AT..]);
+        self.crc = crc32c::crc32c_append(crc, payload);
     }
 
     /// Bytes of the whole batch.

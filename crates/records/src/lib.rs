@@ -13,20 +13,23 @@ mod codec;
 mod control;
 mod error;
 mod header;
+mod raw;
 mod record;
+mod scan;
 mod validate;
 mod varint;
 
 pub use batch::{Batch, Batches, batches};
 pub use builder::{BatchBuilder, BatchOptions};
-pub use codec::{Compression, compress, decompress};
+pub use codec::{Compression, compress, compress_at, decompress};
 pub use control::{ControlRecord, EndTransactionMarker, MarkerKind};
 pub use error::BatchError;
 pub use header::{
     Attributes, BATCH_OVERHEAD, BatchHeader, HEADER_BYTES, Stamp, TimestampType, stamp,
 };
+pub use raw::{RawRecord, RawRecords};
 pub use record::{Header, NewRecord, Record, Records};
 pub use validate::{
-    ProduceLimits, ProducedBatch, RecordError, RecordRules, TimestampLimits, check_records,
-    validate_produced,
+    ProduceLimits, ProducedBatch, RECORD_ERRORS_MAX, RecordError, RecordRules, Rejection,
+    TargetCodec, TimestampLimits, validate_produced,
 };

@@ -1,10 +1,20 @@
-//! The checks of a batch that a client sends, by its header; and the dearer ones, by its records,
-//! for topics that need them.
+//! The checks of a batch that a client sends: first by its header and CRC, then by its records.
 //!
-//! Promises: `validate_produced` reads the header and the CRC only, never decompresses, and a
-//! [`ProducedBatch`] exists only for bytes that passed it (or that a builder of ours made).
+//! Promises:
+//! - `validate_produced` reads the header and the CRC only; a [`ProducedBatch`] exists only for
+//!   bytes that passed it (or that a builder of ours made);
+//! - [`ProducedBatch::conform`] reads the records of a plain batch in place. It unpacks a packed one
+//!   only where the topic asks for it ([`ProducedBatch::must_unpack`]), and never beyond a cap;
+//! - the bytes of a batch stay as they came unless the topic wants another codec, or the header
+//!   says what its records do not.
+//!
+//! Does not: look into a packed batch of a topic that asks nothing of its records. What it holds is
+//! what its producer made; a consumer checks the same.
 
-use crate::{Batch, BatchError, BatchHeader, Compression, TimestampType};
+use crate::header::{ATTRIBUTES_AT, HEADER_BYTES};
+use crate::scan::scan;
+use crate::{Attributes, Batch, BatchError, BatchHeader, Compression, TimestampType};
+use crate::{compress_at, decompress};
 use bytes::Bytes;
 use types::Timestamp;
 
@@ -29,21 +39,129 @@ impl TimestampLimits {
     }
 }
 
-/// What a topic asks of a produced batch.
+/// What a topic asks of a produced batch's header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProduceLimits {
     /// `max.message.bytes`: largest batch.
     pub max_message_bytes: usize,
     /// Whether zstd is allowed (Produce version 7 and later).
     pub allow_zstd: bool,
-    /// `Some` where the topic's timestamps are CreateTime: checked on the batch's base and max
-    /// timestamp; `check_records` looks at each record.
-    pub timestamps: Option<TimestampLimits>,
 }
 
 /// A batch that passed [`validate_produced`], ready to append.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProducedBatch(Batch);
+
+/// Checks what a client sends for one partition: exactly one batch of magic 2 whose length, CRC,
+/// record count, attributes, size and producer fields are sound. What follows it and is not a whole
+/// batch is left out, as Kafka does.
+pub fn validate_produced(
+    records: &Bytes,
+    limits: &ProduceLimits,
+) -> Result<ProducedBatch, BatchError> {
+    let batch = match Batch::parse_first(records) {
+        Ok(batch) => batch,
+        // A set without a whole batch.
+        Err(BatchError::Truncated { .. }) => return Err(BatchError::Empty),
+        Err(error) => return Err(error),
+    };
+    match Batch::parse_first(&records.slice(batch.bytes.len()..)) {
+        Err(BatchError::Truncated { .. }) => {}
+        Ok(_) | Err(_) => return Err(BatchError::NotOneBatch),
+    }
+    let header = &batch.header;
+    if header.attributes.compression() == Ok(Compression::Zstd) && !limits.allow_zstd {
+        return Err(BatchError::CodecTooNew);
+    }
+    if header.size() > limits.max_message_bytes {
+        let size = header.size();
+        return Err(BatchError::TooLarge { size, limit: limits.max_message_bytes });
+    }
+    batch.check_crc()?;
+    check_header(header)?;
+    Ok(ProducedBatch(batch))
+}
+
+fn check_header(header: &BatchHeader) -> Result<(), BatchError> {
+    let (count, last_offset_delta) = (header.records_count, header.last_offset_delta);
+    if count <= 0 || i64::from(count) != i64::from(last_offset_delta) + 1 {
+        return Err(BatchError::CountMismatch { count, last_offset_delta });
+    }
+    if header.base_offset.0 != 0 {
+        return Err(BatchError::BadBaseOffset(header.base_offset.0));
+    }
+    if header.attributes.is_control() {
+        return Err(BatchError::ControlFromClient);
+    }
+    // A client has no business with the delete horizon, nor with bits that have no meaning yet.
+    if header.attributes.0 & !0x1f != 0 {
+        return Err(BatchError::BadAttributes(header.attributes.0));
+    }
+    header.attributes.compression()?;
+    check_producer(header)
+}
+
+fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
+    if header.has_producer() {
+        if header.producer_epoch.0 < 0 {
+            return Err(BatchError::BadProducer("producer id without an epoch"));
+        }
+        if header.base_sequence < 0 {
+            return Err(BatchError::BadProducer("producer id without a sequence"));
+        }
+    } else if header.attributes.is_transactional() {
+        return Err(BatchError::BadProducer("transactional without a producer id"));
+    }
+    Ok(())
+}
+
+/// The codec that a topic stores its batches in, where that is not the producer's choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TargetCodec {
+    pub codec: Compression,
+    /// `None`: Kafka's default.
+    pub level: Option<i32>,
+}
+
+/// What a topic asks of a batch's records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordRules {
+    /// The topic is compacted: a record needs a key.
+    pub needs_key: bool,
+    /// `Some` where the topic's timestamps are CreateTime.
+    pub timestamps: Option<TimestampLimits>,
+    /// `compression.type`; `None` is `producer`.
+    pub target: Option<TargetCodec>,
+    /// As in [`ProduceLimits`]: asked again of a batch that was packed anew.
+    pub max_message_bytes: usize,
+    /// Most bytes that the records may unpack to.
+    pub output_bytes_max: usize,
+}
+
+/// A record that breaks a rule, by its place in the batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordError {
+    pub index: i32,
+    pub error: BatchError,
+}
+
+/// Why a batch does not conform to its topic's rules.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rejection {
+    /// The batch as a whole.
+    Batch(BatchError),
+    /// The records that break a rule: at least one, at most [`RECORD_ERRORS_MAX`].
+    Records(Vec<RecordError>),
+}
+
+impl From<BatchError> for Rejection {
+    fn from(error: BatchError) -> Rejection {
+        Rejection::Batch(error)
+    }
+}
+
+/// Most record errors reported for a batch: enough to find the fault, and no more than that.
+pub const RECORD_ERRORS_MAX: usize = 100;
 
 impl ProducedBatch {
     pub fn header(&self) -> &BatchHeader {
@@ -62,114 +180,103 @@ impl ProducedBatch {
     pub fn from_own(batch: Batch) -> ProducedBatch {
         ProducedBatch(batch)
     }
+
+    /// Whether [`ProducedBatch::conform`] unpacks or packs records: work for a thread of its own.
+    pub fn must_unpack(&self, rules: &RecordRules) -> bool {
+        let header = self.header();
+        let codec = header.attributes.compression();
+        if rules.target.is_some_and(|target| Ok(target.codec) != codec) {
+            return true;
+        }
+        codec != Ok(Compression::None) && (rules.needs_key || !header_is_enough(header, rules))
+    }
+
+    /// Checks the records by the topic's rules and gives the batch as it is to be stored.
+    pub fn conform(self, rules: &RecordRules) -> Result<ProducedBatch, Rejection> {
+        let header = *self.header();
+        let codec = header.attributes.compression()?;
+        if codec != Compression::None && !self.must_unpack(rules) {
+            return Ok(self);
+        }
+        let payload = self.0.bytes.slice(HEADER_BYTES..);
+        let plain = decompress(codec, &payload, rules.output_bytes_max)?;
+        let max_timestamp = check_records(&header, &plain, rules)?;
+        let target = rules.target.filter(|target| target.codec != codec);
+        let attributes = match target {
+            Some(target) => header.attributes.with_compression(target.codec),
+            None => header.attributes,
+        }
+        .with_timestamp_type(TimestampType::CreateTime);
+        let payload = match target {
+            Some(target) => compress_at(target.codec, target.level, &plain).into(),
+            None if attributes == header.attributes && max_timestamp == header.max_timestamp => {
+                return Ok(self);
+            }
+            None => payload,
+        };
+        let batch = rebuilt(BatchHeader { attributes, max_timestamp, ..header }, &payload);
+        let (size, limit) = (batch.bytes.len(), rules.max_message_bytes);
+        if size > limit {
+            return Err(BatchError::TooLarge { size, limit }.into());
+        }
+        Ok(ProducedBatch(batch))
+    }
 }
 
-/// Checks what a client sends for one partition: exactly one batch of magic 2 whose length, CRC,
-/// record count, attributes, size and producer fields are sound.
-pub fn validate_produced(
-    records: &Bytes,
-    limits: &ProduceLimits,
-) -> Result<ProducedBatch, BatchError> {
-    if records.is_empty() {
-        return Err(BatchError::Empty);
-    }
-    let batch = Batch::parse_first(records)?;
-    if batch.bytes.len() != records.len() {
-        return Err(BatchError::NotOneBatch);
-    }
-    let header = &batch.header;
-    if header.size() > limits.max_message_bytes {
-        let size = header.size();
-        return Err(BatchError::TooLarge { size, limit: limits.max_message_bytes });
-    }
-    batch.check_crc()?;
-    check_header(header, limits)?;
-    Ok(ProducedBatch(batch))
-}
-
-fn check_header(header: &BatchHeader, limits: &ProduceLimits) -> Result<(), BatchError> {
-    let (count, last_offset_delta) = (header.records_count, header.last_offset_delta);
-    if count <= 0 || i64::from(count) != i64::from(last_offset_delta) + 1 {
-        return Err(BatchError::CountMismatch { count, last_offset_delta });
-    }
-    if header.attributes.is_control() {
-        return Err(BatchError::ControlFromClient);
-    }
-    // A client has no business with the delete horizon, nor with bits that have no meaning yet.
-    if header.attributes.0 & !0x1f != 0 {
-        return Err(BatchError::BadAttributes(header.attributes.0));
-    }
-    if header.attributes.compression()? == Compression::Zstd && !limits.allow_zstd {
-        return Err(BatchError::CodecTooNew);
-    }
+/// Whether the header of a packed batch tells all that the timestamp rules ask. A batch with a
+/// lower bound has no field for it; one whose newest record is out of bounds is unpacked so that
+/// the client learns which.
+fn header_is_enough(header: &BatchHeader, rules: &RecordRules) -> bool {
     if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
-        return Err(BatchError::BadAttributes(header.attributes.0));
+        return false;
     }
-    check_producer(header)?;
-    if let Some(timestamps) = &limits.timestamps {
-        timestamps.check(header.base_timestamp)?;
-        timestamps.check(header.max_timestamp)?;
-    }
-    Ok(())
+    let Some(limits) = &rules.timestamps else { return true };
+    limits.before_max_ms == i64::MAX
+        && limits.check(header.base_timestamp).is_ok()
+        && limits.check(header.max_timestamp).is_ok()
 }
 
-fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
-    if header.has_producer() {
-        if header.producer_epoch.0 < 0 {
-            return Err(BatchError::BadProducer("producer id without an epoch"));
-        }
-        if header.base_sequence < 0 {
-            return Err(BatchError::BadProducer("producer id without a sequence"));
-        }
-    } else if header.attributes.is_transactional() {
-        return Err(BatchError::BadProducer("transactional without a producer id"));
-    }
-    Ok(())
-}
-
-/// What is asked of each record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RecordRules {
-    /// The topic is compacted: a record needs a key.
-    pub needs_key: bool,
-    /// As in [`ProduceLimits`].
-    pub timestamps: Option<TimestampLimits>,
-    /// Most bytes that the records may decompress to.
-    pub output_bytes_max: usize,
-}
-
-/// A record that breaks a rule, by its place in the batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RecordError {
-    pub index: i32,
-    pub error: BatchError,
-}
-
-/// Checks each record of a batch, decompressing it: for compacted topics and strict timestamps.
-/// The list holds every record that breaks a rule (at most `RECORD_ERRORS_MAX`); a batch that
-/// cannot be read is one error at index 0.
-pub fn check_records(batch: &Batch, rules: &RecordRules) -> Result<(), Vec<RecordError>> {
-    let whole = |error| vec![RecordError { index: 0, error }];
+/// Gives the newest timestamp.
+fn check_records(
+    header: &BatchHeader,
+    plain: &[u8],
+    rules: &RecordRules,
+) -> Result<Timestamp, Rejection> {
+    let claims_append_time = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
+    let mut max_timestamp = Timestamp::NONE;
     let mut errors = Vec::new();
     let mut index = 0;
-    for record in batch.records(rules.output_bytes_max).map_err(whole)? {
-        let record = record.map_err(whole)?;
-        let missing = rules.needs_key && record.key.is_none();
+    scan(header, plain, |record| {
+        let timestamp = Timestamp(record.timestamp);
+        max_timestamp = max_timestamp.max(timestamp);
         let checked = match &rules.timestamps {
-            _ if missing => Err(BatchError::MissingKey { index }),
-            Some(limits) => limits.check(record.timestamp),
+            _ if rules.needs_key && !record.has_key => Err(BatchError::MissingKey { index }),
+            Some(limits) => limits.check(timestamp),
+            None if claims_append_time => Err(BatchError::AppendTimeFromClient { index }),
             None => Ok(()),
         };
-        if let Err(error) = checked {
+        if let Err(error) = checked
+            && errors.len() < RECORD_ERRORS_MAX
+        {
             errors.push(RecordError { index, error });
-            if errors.len() == RECORD_ERRORS_MAX {
-                break;
-            }
         }
         index += 1;
-    }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    })?;
+    if errors.is_empty() { Ok(max_timestamp) } else { Err(Rejection::Records(errors)) }
 }
 
-/// Most record errors reported for a batch: enough to find the fault, and no more than that.
-const RECORD_ERRORS_MAX: usize = 100;
+/// The batch of a header whose length and CRC are still to be set.
+fn rebuilt(mut header: BatchHeader, payload: &[u8]) -> Batch {
+    header.length = i32::try_from(HEADER_BYTES - crate::BATCH_OVERHEAD + payload.len())
+        .expect("a batch stays below 2 GiB");
+    let crc = crc32c::crc32c(&header.encode()[ATTRIBUTES_AT..]);
+    header.crc = crc32c::crc32c_append(crc, payload);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
+    bytes.extend_from_slice(&header.encode());
+    bytes.extend_from_slice(payload);
+    Batch { header, bytes: bytes.into() }
+}
+
+#[cfg(test)]
+#[path = "validate_test.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 //! Promises: a decoder takes at most 5 (10) bytes and fails rather than wraps.
 
 use crate::BatchError;
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 const BAD: BatchError = BatchError::BadRecord("varint is too long or cut off");
 
@@ -21,20 +21,20 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, value: i32) {
     put_varlong(out, i64::from(value));
 }
 
-pub(crate) fn get_varlong(bytes: &mut Bytes) -> Result<i64, BatchError> {
+pub(crate) fn get_varlong(bytes: &mut impl Buf) -> Result<i64, BatchError> {
     let raw = get_unsigned(bytes, 10)?;
     Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
 }
 
-pub(crate) fn get_varint(bytes: &mut Bytes) -> Result<i32, BatchError> {
+pub(crate) fn get_varint(bytes: &mut impl Buf) -> Result<i32, BatchError> {
     let raw = u32::try_from(get_unsigned(bytes, 5)?).map_err(|_| BAD)?;
     Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
 }
 
-fn get_unsigned(bytes: &mut Bytes, bytes_max: u32) -> Result<u64, BatchError> {
+fn get_unsigned(bytes: &mut impl Buf, bytes_max: u32) -> Result<u64, BatchError> {
     let mut value = 0u64;
     for index in 0..bytes_max {
-        if bytes.is_empty() {
+        if !bytes.has_remaining() {
             return Err(BAD);
         }
         let byte = bytes.get_u8();
@@ -53,6 +53,7 @@ fn get_unsigned(bytes: &mut Bytes, bytes_max: u32) -> Result<u64, BatchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[test]
     fn what_is_written_is_read_back() {

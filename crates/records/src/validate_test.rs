@@ -1,0 +1,262 @@
+//! Each rule of a produced batch, by a batch that breaks it.
+
+use super::*;
+use crate::{BatchBuilder, BatchOptions, NewRecord};
+use types::{ErrorCode, Offset, ProducerEpoch, ProducerId};
+
+const NOW: i64 = 1_000_000;
+
+fn limits() -> ProduceLimits {
+    ProduceLimits { max_message_bytes: 1 << 20, allow_zstd: true }
+}
+
+fn rules() -> RecordRules {
+    let timestamps =
+        TimestampLimits { now: Timestamp(NOW), before_max_ms: i64::MAX, after_max_ms: 1000 };
+    RecordRules {
+        needs_key: false,
+        timestamps: Some(timestamps),
+        target: None,
+        max_message_bytes: 1 << 20,
+        output_bytes_max: 1 << 20,
+    }
+}
+
+fn batch_of(records: &[(i64, Option<&'static str>)], options: BatchOptions) -> Batch {
+    let mut builder = BatchBuilder::new(options);
+    for (timestamp, key) in records {
+        builder.push(&NewRecord {
+            timestamp: Timestamp(*timestamp),
+            key: key.map(Bytes::from),
+            value: Some(Bytes::from_static(b"value value value value")),
+            headers: Vec::new(),
+        });
+    }
+    builder.build()
+}
+
+fn packed(codec: Compression) -> BatchOptions {
+    BatchOptions { compression: codec, ..BatchOptions::default() }
+}
+
+fn three(codec: Compression) -> Batch {
+    batch_of(&[(NOW, Some("a")), (NOW + 2, Some("b")), (NOW + 1, Some("c"))], packed(codec))
+}
+
+/// The same batch with its header changed and its CRC right.
+fn with(batch: &Batch, change: impl FnOnce(&mut BatchHeader)) -> Bytes {
+    let mut header = batch.header;
+    change(&mut header);
+    rebuilt(header, &batch.bytes[HEADER_BYTES..]).bytes
+}
+
+fn refused(bytes: &Bytes) -> BatchError {
+    validate_produced(bytes, &limits()).expect_err("refused")
+}
+
+fn valid(batch: &Batch) -> ProducedBatch {
+    validate_produced(&batch.bytes, &limits()).expect("valid")
+}
+
+fn refused_records(batch: &Batch, rules: &RecordRules) -> Vec<(i32, ErrorCode)> {
+    match valid(batch).conform(rules).expect_err("refused") {
+        Rejection::Records(errors) => errors.iter().map(|e| (e.index, e.error.code())).collect(),
+        Rejection::Batch(error) => panic!("{error}"),
+    }
+}
+
+fn timestamps(batch: &ProducedBatch) -> Vec<i64> {
+    let records = batch.batch().records(1 << 20).expect("unpacks");
+    records.map(|record| record.expect("a record").timestamp.0).collect()
+}
+
+#[test]
+fn a_sound_batch_keeps_its_bytes() {
+    for codec in Compression::ALL {
+        let batch = three(codec);
+        assert_eq!(valid(&batch).conform(&rules()).expect("conforms").bytes(), &batch.bytes);
+    }
+}
+
+#[test]
+fn a_set_holds_exactly_one_batch() {
+    let batch = three(Compression::None).bytes;
+    let twice: Bytes = [&batch[..], &batch[..]].concat().into();
+    assert_eq!(refused(&twice), BatchError::NotOneBatch);
+    assert_eq!(refused(&Bytes::new()), BatchError::Empty);
+    assert_eq!(refused(&batch.slice(..batch.len() - 1)), BatchError::Empty);
+    let torn = twice.slice(..twice.len() - 1);
+    let kept = validate_produced(&torn, &limits()).expect("the torn rest is left out");
+    assert_eq!(kept.bytes(), &batch);
+}
+
+#[test]
+fn old_formats_are_unsupported_and_other_magics_are_noise() {
+    let batch = three(Compression::None).bytes;
+    for (magic, code) in [
+        (0, ErrorCode::UnsupportedForMessageFormat),
+        (1, ErrorCode::UnsupportedForMessageFormat),
+        (3, ErrorCode::CorruptMessage),
+        (255, ErrorCode::CorruptMessage),
+    ] {
+        let mut bytes = batch.to_vec();
+        bytes[16] = magic;
+        assert_eq!(refused(&bytes.into()).code(), code, "magic {magic}");
+    }
+}
+
+#[test]
+fn a_header_that_contradicts_itself_is_refused() {
+    let batch = three(Compression::None);
+    let code = |change: &dyn Fn(&mut BatchHeader)| refused(&with(&batch, change)).code();
+    let invalid = ErrorCode::InvalidRecord;
+    assert_eq!(code(&|h| h.records_count = 4), invalid);
+    assert_eq!(code(&|h| h.records_count = 0), invalid);
+    assert_eq!(code(&|h| h.last_offset_delta = 5), invalid);
+    assert_eq!(code(&|h| h.last_offset_delta = -2), invalid);
+    assert_eq!(code(&|h| h.base_offset = Offset(7)), invalid);
+    assert_eq!(code(&|h| h.attributes = Attributes(0x20)), invalid);
+    assert_eq!(code(&|h| h.attributes = Attributes(0x40)), invalid);
+    assert_eq!(code(&|h| h.attributes = Attributes(0x10)), invalid);
+    assert_eq!(code(&|h| h.producer_id = ProducerId(1)), invalid);
+    assert_eq!(
+        code(&|h| (h.producer_id, h.producer_epoch) = (ProducerId(1), ProducerEpoch(0))),
+        invalid
+    );
+    assert_eq!(code(&|h| h.attributes = Attributes(5)), ErrorCode::UnsupportedCompressionType);
+    let mut bytes = batch.bytes.to_vec();
+    bytes[70] ^= 1;
+    assert_eq!(refused(&bytes.into()).code(), ErrorCode::CorruptMessage);
+}
+
+#[test]
+fn size_and_codec_are_bounded_by_topic_and_version() {
+    let batch = three(Compression::Zstd);
+    let small = ProduceLimits { max_message_bytes: 70, ..limits() };
+    assert_eq!(
+        validate_produced(&batch.bytes, &small).map_err(|error| error.code()),
+        Err(ErrorCode::MessageTooLarge)
+    );
+    let old = ProduceLimits { allow_zstd: false, ..limits() };
+    assert_eq!(validate_produced(&batch.bytes, &old), Err(BatchError::CodecTooNew));
+}
+
+#[test]
+fn each_record_without_a_key_is_told() {
+    let needy = RecordRules { needs_key: true, ..rules() };
+    for codec in Compression::ALL {
+        let batch = batch_of(&[(NOW, None), (NOW, Some("k")), (NOW + 5000, None)], packed(codec));
+        let invalid = ErrorCode::InvalidRecord;
+        assert_eq!(refused_records(&batch, &needy), [(0, invalid), (2, invalid)], "{codec:?}");
+    }
+    let many = batch_of(&vec![(NOW, None); 300], BatchOptions::default());
+    assert_eq!(refused_records(&many, &needy).len(), RECORD_ERRORS_MAX);
+}
+
+#[test]
+fn each_record_out_of_time_is_told_even_where_the_header_hides_it() {
+    let strict = TimestampLimits { now: Timestamp(NOW), before_max_ms: 500, after_max_ms: 1000 };
+    let strict = RecordRules { timestamps: Some(strict), ..rules() };
+    let late = ErrorCode::InvalidTimestamp;
+    for codec in Compression::ALL {
+        let times = [(NOW, Some("a")), (NOW - 501, Some("b")), (NOW + 1001, Some("c"))];
+        let batch = batch_of(&times, packed(codec));
+        assert_eq!(refused_records(&batch, &strict), [(1, late), (2, late)], "{codec:?}");
+        assert_eq!(refused_records(&batch, &rules()), [(2, late)], "{codec:?}");
+    }
+    let batch = batch_of(&[(NOW, None), (NOW + 5000, None)], BatchOptions::default());
+    let hidden = with(&batch, |header| header.max_timestamp = Timestamp(NOW));
+    let hidden = validate_produced(&hidden, &limits()).expect("valid").conform(&rules());
+    assert!(matches!(hidden, Err(Rejection::Records(_))));
+    let without = batch_of(&[(-1, None)], BatchOptions::default());
+    assert!(valid(&without).conform(&strict).is_ok(), "no timestamp is no fault");
+}
+
+#[test]
+fn the_newest_timestamp_is_that_of_the_records() {
+    let batch = three(Compression::None);
+    for claimed in [NOW - 9, NOW + 9, NOW + 99_999] {
+        let bytes = with(&batch, |header| header.max_timestamp = Timestamp(claimed));
+        let batch = validate_produced(&bytes, &limits()).expect("valid");
+        let stored = batch.conform(&rules()).expect("conforms");
+        assert_eq!(stored.header().max_timestamp, Timestamp(NOW + 2));
+        assert!(stored.batch().check_crc().is_ok());
+    }
+}
+
+#[test]
+fn only_the_broker_sets_append_times() {
+    let options =
+        BatchOptions { timestamp_type: TimestampType::LogAppendTime, ..BatchOptions::default() };
+    let batch = batch_of(&[(NOW, None), (NOW + 1, None)], options);
+    let stored = valid(&batch).conform(&rules()).expect("the claim is dropped");
+    assert_eq!(stored.header().attributes, Attributes(0));
+    assert_eq!(timestamps(&stored), [NOW, NOW + 1]);
+    let by_broker = RecordRules { timestamps: None, ..rules() };
+    let late = ErrorCode::InvalidTimestamp;
+    assert_eq!(refused_records(&batch, &by_broker), [(0, late), (1, late)]);
+}
+
+#[test]
+fn a_batch_is_packed_as_the_topic_wants() {
+    for from in Compression::ALL {
+        for to in Compression::ALL {
+            let batch = three(from);
+            let target = Some(TargetCodec { codec: to, level: None });
+            let wanted = RecordRules { target, ..rules() };
+            let produced = valid(&batch);
+            assert_eq!(produced.must_unpack(&wanted), from != to);
+            let stored = produced.conform(&wanted).expect("conforms");
+            assert_eq!(stored.header().attributes.compression(), Ok(to));
+            assert!(stored.batch().check_crc().is_ok());
+            assert_eq!(timestamps(&stored), [NOW, NOW + 2, NOW + 1], "{from:?} to {to:?}");
+            if from == to {
+                assert_eq!(stored.bytes(), &batch.bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_grows_too_large_by_packing_is_refused() {
+    let batch = three(Compression::Gzip);
+    let target = Some(TargetCodec { codec: Compression::None, level: None });
+    let wanted = RecordRules { target, max_message_bytes: batch.bytes.len(), ..rules() };
+    let error = valid(&batch).conform(&wanted).expect_err("grows");
+    assert!(matches!(error, Rejection::Batch(BatchError::TooLarge { .. })), "{error:?}");
+}
+
+#[test]
+fn unpacking_has_a_cap_and_noise_is_no_reason_to_retry() {
+    let needy = RecordRules { needs_key: true, output_bytes_max: 10, ..rules() };
+    let error = valid(&three(Compression::Gzip)).conform(&needy).expect_err("too large");
+    assert_eq!(error, Rejection::Batch(BatchError::DecompressedTooLarge { limit: 10 }));
+    let plain = three(Compression::None);
+    for codec in [1, 2, 3, 4] {
+        let bytes = with(&plain, |header| header.attributes = Attributes(codec));
+        let batch = validate_produced(&bytes, &limits()).expect("the header is sound");
+        let needy = RecordRules { output_bytes_max: 1 << 20, ..needy };
+        let Err(Rejection::Batch(error)) = batch.conform(&needy) else { panic!("noise passes") };
+        assert_eq!(error.code(), ErrorCode::InvalidRecord, "codec {codec}: {error}");
+    }
+}
+
+#[test]
+fn malformed_records_of_a_plain_batch_are_refused() {
+    let batch = three(Compression::None);
+    let payload = &batch.bytes[HEADER_BYTES..];
+    let mut swapped = payload.to_vec();
+    // The first record's offset delta: after length, attributes and timestamp delta.
+    swapped[3] = 2;
+    let cut = payload[..payload.len() - 2].to_vec();
+    let more = [payload, b"xx"].concat();
+    let shorter = [&[4], &payload[1..]].concat();
+    let negative = [&[3], &payload[1..]].concat();
+    for (name, payload) in
+        [("swapped", swapped), ("cut", cut), ("more", more), ("shorter", shorter), ("-", negative)]
+    {
+        let bad = rebuilt(batch.header, &payload);
+        let error = valid(&bad).conform(&rules()).expect_err(name);
+        assert!(matches!(error, Rejection::Batch(BatchError::BadRecord(_))), "{name}: {error:?}");
+    }
+}
