@@ -111,6 +111,11 @@ impl<E: Entry> EntryIndex<E> {
         &self.path
     }
 
+    /// The file, which is open, has another name now.
+    pub fn set_path(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     fn opened(&self) -> io::Result<&Opened> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);

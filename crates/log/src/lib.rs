@@ -37,6 +37,7 @@ mod read;
 mod removal;
 mod segment;
 mod sync;
+mod transaction_index;
 mod walk;
 
 pub use config::{CleanupPolicy, Durability, LogConfig};
@@ -51,3 +52,4 @@ pub use partition::{
 pub use read::{ReadPlan, TimestampOffset, TimestampSearch};
 pub use removal::RemovalJob;
 pub use sync::{SyncJob, Synced};
+pub use transaction_index::AbortedTransaction;

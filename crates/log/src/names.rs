@@ -8,6 +8,13 @@ pub const INDEX: &str = ".index";
 pub const TIME_INDEX: &str = ".timeindex";
 pub const TRANSACTION_INDEX: &str = ".txnindex";
 pub const SNAPSHOT: &str = ".snapshot";
+/// A segment's files.
+pub const SEGMENT_FILES: [&str; 4] = [LOG, INDEX, TIME_INDEX, TRANSACTION_INDEX];
+/// Added to the name of a file that compaction is writing: worth nothing yet.
+pub const CLEANED: &str = ".cleaned";
+/// Added to the name of a whole, synced file that is to take the place of others. A file of this
+/// suffix alone says that such a replacement is under way.
+pub const SWAP: &str = ".swap";
 /// Added to the name of a file that waits for its removal.
 pub const DELETED: &str = ".deleted";
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
@@ -17,6 +24,7 @@ pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 pub const LOCK: &str = ".lock";
 pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+pub const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
 pub const START_OFFSETS: &str = "log-start-offset-checkpoint";
 /// End of the name of a partition's directory that waits for its removal.
 pub const DELETE_DIR: &str = "-delete";

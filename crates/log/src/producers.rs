@@ -5,7 +5,7 @@
 //! state is a function of the log's batches. Pure: no clock, no files.
 
 use crate::AppendError;
-use records::{Batch, BatchHeader, ControlRecord};
+use records::{Batch, BatchHeader, ControlRecord, MarkerKind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -52,6 +52,16 @@ pub enum Sequence {
     New,
     /// It is in the log already.
     Duplicate(BatchMark),
+}
+
+/// A transaction that a marker ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EndedTransaction {
+    pub producer_id: ProducerId,
+    pub first_offset: Offset,
+    /// The marker's.
+    pub last_offset: Offset,
+    pub kind: MarkerKind,
 }
 
 /// All producers of a partition.
@@ -118,10 +128,14 @@ impl Producers {
     }
 
     /// Takes in a batch that is in the log, with its final offsets. `marker` is its first record if
-    /// it is a control batch.
-    pub fn apply(&mut self, header: &BatchHeader, marker: Option<ControlRecord>) {
+    /// it is a control batch. Returns the transaction that ends with it.
+    pub fn apply(
+        &mut self,
+        header: &BatchHeader,
+        marker: Option<ControlRecord>,
+    ) -> Option<EndedTransaction> {
         if !header.has_producer() {
-            return;
+            return None;
         }
         let entry = self.entries.entry(header.producer_id).or_insert_with(|| ProducerEntry {
             epoch: header.producer_epoch,
@@ -136,13 +150,18 @@ impl Producers {
         }
         entry.last_timestamp = header.max_timestamp;
         if header.attributes.is_control() {
-            if let Some(ControlRecord::EndTransaction(marker)) = marker {
-                entry.coordinator_epoch = entry.coordinator_epoch.max(marker.coordinator_epoch);
-                if let Some(first) = entry.open_transaction.take() {
-                    self.open.remove(&first);
-                }
-            }
-            return;
+            let Some(ControlRecord::EndTransaction(marker)) = marker else {
+                return None;
+            };
+            entry.coordinator_epoch = entry.coordinator_epoch.max(marker.coordinator_epoch);
+            let first_offset = entry.open_transaction.take()?;
+            self.open.remove(&first_offset);
+            return Some(EndedTransaction {
+                producer_id: header.producer_id,
+                first_offset,
+                last_offset: header.last_offset(),
+                kind: marker.kind,
+            });
         }
         if entry.batches.len() == BATCHES_KEPT {
             entry.batches.pop_front();
@@ -157,6 +176,7 @@ impl Producers {
             entry.open_transaction = Some(header.base_offset);
             self.open.insert(header.base_offset);
         }
+        None
     }
 
     /// Forgets producers last seen before `oldest`, unless they have a transaction open.

@@ -1,11 +1,12 @@
-//! One segment: a `.log` file and its two indexes.
+//! One segment: a `.log` file and its indexes.
 //!
 //! Promises: `size` bytes of the file are whole batches in rising offsets, all at or above `base`;
 //! index lookups are checked against the log and fall back to a walk from the start.
 
 use crate::config::LogConfig;
 use crate::index::{EntryIndex, OffsetEntry, TimeEntry};
-use crate::names::{INDEX, LOG, TIME_INDEX, segment_file};
+use crate::names::{INDEX, LOG, TIME_INDEX, TRANSACTION_INDEX, segment_file, with_suffix};
+use crate::transaction_index::TransactionIndex;
 use crate::walk::{Found, Walk, WalkError};
 use env::{Disk, File, disk::Open};
 use records::BatchHeader;
@@ -27,6 +28,7 @@ pub struct Segment {
     pub size: u64,
     pub offsets: EntryIndex<OffsetEntry>,
     pub times: EntryIndex<TimeEntry>,
+    pub transactions: TransactionIndex,
     /// `None`: not known yet; see `max_timestamp`.
     max_timestamp: Option<MaxTimestamp>,
     bytes_since_index: u64,
@@ -45,14 +47,27 @@ impl Segment {
         base: Offset,
         now: Timestamp,
     ) -> io::Result<Segment> {
-        let file = disk.open(&segment_file(dir, base, LOG), Open::Create)?;
+        Segment::create_aside(disk, dir, base, "", now)
+    }
+
+    /// The same with names that end in `suffix`.
+    pub fn create_aside(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        base: Offset,
+        suffix: &str,
+        now: Timestamp,
+    ) -> io::Result<Segment> {
+        let path = |kind| with_suffix(&segment_file(dir, base, kind), suffix);
+        let file = disk.open(&path(LOG), Open::Create)?;
         file.set_len(0)?;
         Ok(Segment {
             base,
             file,
             size: 0,
-            offsets: EntryIndex::empty(disk.clone(), segment_file(dir, base, INDEX))?,
-            times: EntryIndex::empty(disk.clone(), segment_file(dir, base, TIME_INDEX))?,
+            offsets: EntryIndex::empty(disk.clone(), path(INDEX))?,
+            times: EntryIndex::empty(disk.clone(), path(TIME_INDEX))?,
+            transactions: TransactionIndex::empty(disk.clone(), path(TRANSACTION_INDEX))?,
             max_timestamp: Some(MaxTimestamp { timestamp: Timestamp::NONE, offset: base }),
             bytes_since_index: 0,
             first_timestamp: None,
@@ -74,6 +89,10 @@ impl Segment {
             file,
             offsets: EntryIndex::existing(disk.clone(), segment_file(dir, base, INDEX)),
             times: EntryIndex::existing(disk.clone(), segment_file(dir, base, TIME_INDEX)),
+            transactions: TransactionIndex::existing(
+                disk.clone(),
+                segment_file(dir, base, TRANSACTION_INDEX),
+            ),
             max_timestamp: None,
             bytes_since_index: 0,
             first_timestamp: None,
@@ -81,10 +100,19 @@ impl Segment {
         })
     }
 
+    /// The files, which were made aside, bear the log's own names now.
+    pub fn renamed(&mut self, dir: &Path) {
+        self.offsets.set_path(segment_file(dir, self.base, INDEX));
+        self.times.set_path(segment_file(dir, self.base, TIME_INDEX));
+        self.transactions.set_path(segment_file(dir, self.base, TRANSACTION_INDEX));
+    }
+
     /// Forgets the indexes, to be filled again by `note`.
     pub fn reset_indexes(&mut self, disk: &Arc<dyn Disk>) -> io::Result<()> {
         self.offsets = EntryIndex::empty(disk.clone(), self.offsets.path().clone())?;
         self.times = EntryIndex::empty(disk.clone(), self.times.path().clone())?;
+        self.transactions =
+            TransactionIndex::empty(disk.clone(), self.transactions.path().clone())?;
         self.max_timestamp = Some(MaxTimestamp { timestamp: Timestamp::NONE, offset: self.base });
         self.bytes_since_index = 0;
         self.first_timestamp = None;
@@ -110,7 +138,7 @@ impl Segment {
             self.first_timestamp = Some(header.max_timestamp);
         }
         let mut max = self.max_timestamp()?;
-        if header.max_timestamp > max.timestamp {
+        if header.max_timestamp > max.timestamp && header.records_count != 0 {
             max = MaxTimestamp { timestamp: header.max_timestamp, offset: header.last_offset() };
             self.max_timestamp = Some(max);
         }
@@ -154,7 +182,8 @@ impl Segment {
         let mut walk = Walk::headers(&self.file, position, self.size);
         // Damage is found by whoever reads the records.
         while let Some(found) = sound(walk.next())?.flatten() {
-            if found.header.max_timestamp > max.timestamp {
+            // What compaction emptied has no record of that time any more.
+            if found.header.max_timestamp > max.timestamp && found.header.records_count != 0 {
                 let (timestamp, offset) = (found.header.max_timestamp, found.header.last_offset());
                 max = MaxTimestamp { timestamp, offset };
             }
@@ -250,6 +279,7 @@ impl Segment {
             base + i64::from(entry.relative) < offset.0 && u64::from(entry.position) < position
         })?;
         self.times.truncate(|entry| base + i64::from(entry.relative) < offset.0)?;
+        self.transactions.truncate(offset)?;
         self.max_timestamp = None;
         self.bytes_since_index = 0;
         if position == 0 {

@@ -4,14 +4,15 @@ use super::{AppendError, Appended, PartitionLog};
 use crate::error::is_no_space;
 use crate::names::{SNAPSHOT, segment_file};
 use crate::producer_snapshot;
-use crate::producers::{BatchMark, Sequence, marker_of};
+use crate::producers::{BatchMark, EndedTransaction, Sequence, marker_of};
 use crate::segment::{Placement, Segment};
+use crate::transaction_index::AbortedTransaction;
 use crate::walk::Found;
 use bytes::Bytes;
 use env::disk::Open;
 use records::{
-    Batch, BatchHeader, ControlRecord, HEADER_BYTES, ProducedBatch, Stamp, TimestampType, batches,
-    stamp,
+    Batch, BatchHeader, ControlRecord, HEADER_BYTES, MarkerKind, ProducedBatch, Stamp,
+    TimestampType, batches, stamp,
 };
 use std::io::{self, IoSlice};
 use types::{LeaderEpoch, Offset, Timestamp};
@@ -177,10 +178,31 @@ impl PartitionLog {
         let noted = active.note(header, position, interval);
         self.note_recent(Found { position, header: *header });
         self.epochs.assign(header.leader_epoch, header.base_offset);
-        self.producers.apply(header, marker);
+        let ended = self.producers.apply(header, marker);
         self.end_offset = header.end_offset();
+        let noted = noted.and_then(|()| self.note_ended(self.segments.len() - 1, ended));
         self.sync.unsynced_since.get_or_insert(now);
         noted.map_err(|error| self.poison("write an index", error).into())
+    }
+
+    /// Puts a transaction that ended into the index of the segment that holds its marker, if it was
+    /// aborted.
+    pub(super) fn note_ended(
+        &mut self,
+        index: usize,
+        ended: Option<EndedTransaction>,
+    ) -> io::Result<()> {
+        let Some(ended) = ended.filter(|ended| ended.kind == MarkerKind::Abort) else {
+            return Ok(());
+        };
+        let open = self.producers.first_open_transaction();
+        let entry = AbortedTransaction {
+            producer_id: ended.producer_id,
+            first_offset: ended.first_offset,
+            last_offset: ended.last_offset,
+            last_stable_offset: open.unwrap_or(ended.last_offset.plus(1)),
+        };
+        self.segments[index].transactions.push(entry)
     }
 
     fn roll_if_full(&mut self, header: &BatchHeader, now: Timestamp) -> Result<(), AppendError> {

@@ -3,7 +3,7 @@
 use super::PartitionLog;
 use crate::read::{SearchGoal, SearchPart};
 use crate::walk::{Found, WalkError};
-use crate::{LogDirError, ReadError, ReadPlan, TimestampSearch};
+use crate::{AbortedTransaction, LogDirError, ReadError, ReadPlan, TimestampSearch};
 use types::{Offset, Timestamp};
 
 impl PartitionLog {
@@ -135,6 +135,25 @@ impl PartitionLog {
         let position = position.map_err(|error| self.io_failed(error))?;
         let parts = vec![self.search_part(index, position)];
         Ok(self.search(parts, SearchGoal::Exactly(max.timestamp)))
+    }
+
+    /// The aborted transactions with records from `from` on and below `to`, for readers that see
+    /// committed records only.
+    pub fn aborted_transactions(
+        &self,
+        from: Offset,
+        to: Offset,
+    ) -> Result<Vec<AbortedTransaction>, ReadError> {
+        let mut aborted = Vec::new();
+        for segment in self.segments.range(self.segment_index(from)..) {
+            let entries = segment.transactions.entries().map_err(|error| self.io_failed(error))?;
+            let touches = |e: &&AbortedTransaction| e.last_offset >= from && e.first_offset < to;
+            aborted.extend(entries.iter().filter(touches).copied());
+            if entries.iter().any(|entry| entry.last_stable_offset >= to) {
+                break;
+            }
+        }
+        Ok(aborted)
     }
 
     fn timestamp_position(&self, index: usize, timestamp: Timestamp) -> Result<u64, ReadError> {

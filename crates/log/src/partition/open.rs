@@ -336,7 +336,8 @@ impl PartitionLog {
                 true => marker_of(&read_batch(&segment.file, found).map_err(io_error)?),
                 false => None,
             };
-            self.producers.apply(header, marker);
+            let ended = self.producers.apply(header, marker);
+            self.note_ended(index, ended)?;
         }
         self.epochs.assign(header.leader_epoch, header.base_offset);
         self.end_offset = header.end_offset();

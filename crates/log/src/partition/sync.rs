@@ -34,6 +34,7 @@ impl PartitionLog {
                 continue;
             }
             files.push(segment.file.clone());
+            files.extend(segment.transactions.file().cloned());
             if index != last {
                 // They are complete, and a clean or partial recovery does not look at them again. One
                 // that cannot be opened is rebuilt by walking the log.

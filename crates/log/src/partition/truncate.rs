@@ -6,7 +6,7 @@
 
 use super::PartitionLog;
 use crate::error::AppendError;
-use crate::names::{DELETED, INDEX, LEADER_EPOCHS, LOG, SNAPSHOT, TIME_INDEX, TRANSACTION_INDEX};
+use crate::names::{DELETED, LEADER_EPOCHS, SEGMENT_FILES, SNAPSHOT};
 use crate::names::{segment_file, segment_offset, with_suffix};
 use crate::producer_snapshot;
 use crate::producers::{Producers, marker_of};
@@ -123,7 +123,7 @@ impl PartitionLog {
     /// Renames a segment's files so that no opening takes them for the log's.
     pub(super) fn take_names_away(&mut self, base: Offset) -> io::Result<Vec<PathBuf>> {
         let mut renamed = Vec::new();
-        for suffix in [LOG, INDEX, TIME_INDEX, TRANSACTION_INDEX] {
+        for suffix in SEGMENT_FILES {
             let path = segment_file(&self.id.dir, base, suffix);
             let aside = with_suffix(&path, DELETED);
             gone_is_fine(self.id.disk.rename(&path, &aside))?;
