@@ -4,6 +4,7 @@ use crate::context::{BrokerContext, BrokerCore, EpochCell};
 use crate::controller_client::ControllerClient;
 use crate::group::GroupManager;
 use crate::handlers::ApiTable;
+use crate::handlers::produce_records::Packing;
 use crate::heartbeat::Heartbeats;
 use crate::image_cell::ImageCell;
 use crate::listener::Listeners;
@@ -79,6 +80,7 @@ impl Broker {
             replicas: replicas.clone(),
             groups: GroupManager::start(&core, &replicas),
             producer_ids: ProducerIds::new(),
+            packing: Packing::new(),
             apis: ApiTable::new(&core.metrics),
         });
         let heartbeats = Arc::new(Heartbeats::new(core.clone()));

@@ -7,6 +7,7 @@
 use crate::controller_client::ControllerClient;
 use crate::group::GroupManager;
 use crate::handlers::ApiTable;
+use crate::handlers::produce_records::Packing;
 use crate::image_cell::ImageCell;
 use crate::producer_ids::ProducerIds;
 use crate::replica::ReplicaManager;
@@ -62,6 +63,8 @@ pub struct BrokerContext {
     pub replicas: Arc<ReplicaManager>,
     pub groups: Arc<GroupManager>,
     pub producer_ids: ProducerIds,
+    /// Batches that are packed anew.
+    pub packing: Packing,
     /// The handles that requests are counted with.
     pub apis: ApiTable,
 }

@@ -13,7 +13,7 @@
 
 use crate::header::{ATTRIBUTES_AT, HEADER_BYTES};
 use crate::scan::scan;
-use crate::{Attributes, Batch, BatchError, BatchHeader, Compression, TimestampType};
+use crate::{Batch, BatchError, BatchHeader, Compression, TimestampType};
 use crate::{compress_at, decompress};
 use bytes::Bytes;
 use types::Timestamp;

@@ -1,7 +1,7 @@
 //! Each rule of a produced batch, by a batch that breaks it.
 
 use super::*;
-use crate::{BatchBuilder, BatchOptions, NewRecord};
+use crate::{Attributes, BatchBuilder, BatchOptions, NewRecord};
 use types::{ErrorCode, Offset, ProducerEpoch, ProducerId};
 
 const NOW: i64 = 1_000_000;

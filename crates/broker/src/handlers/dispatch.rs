@@ -1,16 +1,19 @@
 //! From a frame to a begun request, and from a response to bytes.
 
-use super::{Api, ClientSoftware, Outcome, Pending, RequestContext, produce_refusal, request_log};
+use super::{
+    Api, Begun, ClientSoftware, Outcome, Pending, RequestContext, produce_refusal, request_log,
+};
 use crate::context::BrokerContext;
 use bytes::Bytes;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use types::{ErrorCode, Monotonic};
 use wire::{ApiKey, DecodeError, Message, Pieces, Reader};
 
 /// Decodes a request's body and begins it.
-pub type Begin = fn(RequestContext, &mut Reader) -> Result<Pending, DecodeError>;
+pub type Begin = fn(RequestContext, &mut Reader) -> Result<Begun<Outcome<Pieces>>, DecodeError>;
 
 /// Who sends a request: what a connection knows.
 pub struct Origin<'a> {
@@ -23,6 +26,8 @@ pub struct Origin<'a> {
 /// A request that was read and begun, and waits for its turn.
 pub struct Started {
     pub api: &'static Api,
+    /// See [`Begun::first`].
+    pub first: Option<BoxFuture<'static, ()>>,
     pub pending: Pending,
     /// When its last byte had been read.
     pub received: Monotonic,
@@ -45,12 +50,16 @@ pub enum RequestError {
 pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError> {
     let received = origin.broker.env.clock.now();
     let request_bytes = frame.len() + 4;
-    let begun = |api, pending| Started { api, pending, received, request_bytes };
+    let started = |api, begun: Begun<_>| {
+        let Begun { first, pending } = begun;
+        Started { api, first, pending, received, request_bytes }
+    };
+    let answered = |api, outcome| started(api, Begun::at_once(std::future::ready(outcome).boxed()));
     if let Some((api, correlation_id)) = unknown_api_versions(&frame)? {
         count_unsupported(origin, api);
         let pieces = wire::version_negotiation::encode_unsupported(correlation_id, api.advertised);
         let outcome = encoded(pieces, ApiKey::ApiVersions);
-        return Ok(begun(api, std::future::ready(outcome).boxed()));
+        return Ok(answered(api, outcome));
     }
     let (header, mut reader) = wire::frame::open_request(frame)?;
     let Some(api) = Api::find(header.api_key) else {
@@ -60,7 +69,7 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
         let (version, id) = (header.api_version, header.correlation_id);
         count_unsupported(origin, api);
         let outcome = produce_refusal::refuse(version, id, &mut reader)?;
-        return Ok(begun(api, std::future::ready(outcome).boxed()));
+        return Ok(answered(api, outcome));
     }
     if !api.serves(header.api_version) {
         let (api, version) = (header.api_key, header.api_version);
@@ -76,7 +85,7 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
         api_version: header.api_version,
         correlation_id: header.correlation_id,
     };
-    Ok(begun(api, (api.begin)(ctx, &mut reader)?))
+    Ok(started(api, (api.begin)(ctx, &mut reader)?))
 }
 
 fn count_unsupported(origin: &Origin<'_>, api: &Api) {

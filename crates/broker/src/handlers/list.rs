@@ -40,7 +40,8 @@ macro_rules! api {
             eager: false,
             begin: |ctx, body| {
                 let request = <wire::$module::$request as Message>::decode(body, ctx.api_version)?;
-                Ok(async move { finish(&ctx, &$module::handle(&ctx, request).await) }.boxed())
+                let pending = async move { finish(&ctx, &$module::handle(&ctx, request).await) };
+                Ok(Begun::at_once(pending.boxed()))
             },
         }
     };
@@ -56,15 +57,15 @@ pub const APIS: &[Api] = &[
         begin: |ctx, body| {
             let request =
                 <wire::produce::ProduceRequest as Message>::decode(body, ctx.api_version)?;
-            let pending = produce::begin(&ctx, request);
-            Ok(async move {
+            let Begun { first, pending } = produce::begin(&ctx, request);
+            let pending = async move {
                 match pending.await {
                     Outcome::Reply(response) => finish(&ctx, &response),
                     Outcome::Silent => Outcome::Silent,
                     Outcome::Close => Outcome::Close,
                 }
-            }
-            .boxed())
+            };
+            Ok(Begun { first, pending: pending.boxed() })
         },
     },
     api!(Fetch fetch FetchRequest, 4..=18),

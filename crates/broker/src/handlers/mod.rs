@@ -7,8 +7,8 @@
 //!   of a request's work is the future in [`Started`].
 //!
 //! A handler is `async fn handle(ctx: &RequestContext, request: XRequest) -> XResponse`. Produce is
-//! split: `fn begin(ctx: &RequestContext, request: ProduceRequest) -> ProducePending` appends at
-//! once and leaves the waiting for the future.
+//! split: [`produce::begin`] appends at once, or has the connection wait until it has
+//! ([`Begun::first`]), and leaves the waiting for replicas to the future.
 
 pub mod alter_configs;
 pub mod api_versions;
@@ -43,6 +43,7 @@ pub mod offset_commit;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod produce_records;
 mod produce_refusal;
 mod request_log;
 pub mod submit;
@@ -55,7 +56,6 @@ pub use list::{APIS, Api, ApiTable};
 pub use request_log::ClientSoftware;
 
 use futures::future::BoxFuture;
-use wire::produce::ProduceResponse;
 
 /// How a request ends.
 #[derive(Debug)]
@@ -68,8 +68,19 @@ pub enum Outcome<R> {
     Close,
 }
 
-/// What is left of a produce request once its records are appended (or refused).
-pub type ProducePending = BoxFuture<'static, Outcome<ProduceResponse>>;
+/// A request that is begun.
+pub struct Begun<T> {
+    /// What is to be done before the connection's next request is begun.
+    pub first: Option<BoxFuture<'static, ()>>,
+    /// The rest: gives the answer.
+    pub pending: BoxFuture<'static, T>,
+}
+
+impl<T> Begun<T> {
+    pub fn at_once(pending: BoxFuture<'static, T>) -> Begun<T> {
+        Begun { first: None, pending }
+    }
+}
 
 /// What is left of any request: the encoded response, length and header included.
 pub type Pending = BoxFuture<'static, Outcome<wire::Pieces>>;

@@ -1,21 +1,28 @@
 //! Produce: append record batches, answer when the replicas have them as asked.
 //!
-//! A batch is looked at once, by its header and CRC; its bytes go to the log as they came.
+//! A batch is looked at once: by its header and CRC, and by its records where that needs no
+//! unpacking or the topic asks for it ([`super::produce_records`]). Its bytes go to the log as they
+//! came unless the topic wants another codec.
+//!
+//! A request whose batches need no unpacking is appended while it is read. Any other is appended by
+//! [`Begun::first`], which the connection awaits before it reads the next request: the order of a
+//! producer's batches is that of its requests.
 
 use super::leaders::{LeaderHints, PRODUCE_HINTS};
-use super::{Outcome, ProducePending, RequestContext};
+use super::produce_records::{self, Refusal};
+use super::{Begun, Outcome, RequestContext};
 use crate::replica::{AppendTicket, Partition};
-use config::{TimestampType, TopicConfig};
 use futures::FutureExt;
 use metadata::Image;
-use records::{BatchError, ProduceLimits, ProducedBatch, RecordRules, TimestampLimits};
+use records::{ProduceLimits, ProducedBatch, RecordRules};
 use replication::Acks;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use types::{ErrorCode, TopicId};
 use wire::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
-    ProduceResponse, TopicProduceResponse,
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceResponse,
 };
 use wire::{Records, StrBytes};
 
@@ -23,8 +30,6 @@ use wire::{Records, StrBytes};
 const TOPIC_IDS_FROM: i16 = 13;
 /// The version that brought zstd (KIP-110).
 const ZSTD_FROM: i16 = 7;
-/// Most bytes that one batch's records may unpack to, where they must be looked at one by one.
-const UNPACKED_BYTES_MAX: usize = 256 << 20;
 /// The client id that Kafka's own tools use to write internal topics.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
@@ -36,73 +41,149 @@ enum Progress {
 
 type Hint = (Arc<Partition>, LeaderHints);
 
-struct Refusal {
-    code: ErrorCode,
-    message: Option<String>,
-    record_errors: Vec<BatchIndexAndErrorMessage>,
+/// A batch whose header is sound, on its way to its partition.
+struct Admitted {
+    index: i32,
+    partition: Arc<Partition>,
+    batch: ProducedBatch,
+    rules: RecordRules,
+    /// As the client sent it.
+    request_bytes: usize,
 }
 
-impl From<ErrorCode> for Refusal {
-    fn from(code: ErrorCode) -> Refusal {
-        Refusal { code, message: None, record_errors: Vec::new() }
-    }
+/// One topic of a request: each partition is admitted, or refused.
+struct Topic<P> {
+    name: StrBytes,
+    topic_id: TopicId,
+    partitions: Vec<P>,
 }
 
-impl From<BatchError> for Refusal {
-    fn from(error: BatchError) -> Refusal {
-        let message = Some(error.to_string());
-        Refusal { code: error.code(), message, record_errors: Vec::new() }
-    }
+type AdmittedTopics = Vec<Topic<Result<Admitted, PartitionProduceResponse>>>;
+
+/// How an append is to be acknowledged.
+#[derive(Clone, Copy)]
+struct Terms {
+    acks: i16,
+    timeout: Duration,
 }
 
-/// Appends at once; the future waits for the replicas.
-pub fn begin(ctx: &RequestContext, request: ProduceRequest) -> ProducePending {
-    let is_silent = request.acks == 0;
+/// Appends, at once where it can; the answer waits for the replicas.
+pub fn begin(ctx: &RequestContext, request: ProduceRequest) -> Begun<Outcome<ProduceResponse>> {
     let image = ctx.broker.image.load();
     let hints = LeaderHints::new(ctx, &image, PRODUCE_HINTS);
+    let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let terms = Terms { acks: request.acks, timeout };
+    let topics = admit(ctx, &image, request, &hints);
+    let mut admitted = topics.iter().flat_map(|topic| &topic.partitions).flatten();
+    if !admitted.any(|one| one.batch.must_unpack(&one.rules)) {
+        return Begun::at_once(settle(append(topics, terms, &hints), terms, hints).boxed());
+    }
+    let (sender, receiver) = oneshot::channel();
+    let (ctx, first_hints) = (ctx.clone(), hints.clone());
+    let first = async move {
+        let topics = unpack(&ctx, topics).await;
+        // The connection may be gone; the records are in the log none the less.
+        let _ = sender.send(append(topics, terms, &first_hints));
+    };
+    let pending = async move {
+        match receiver.await {
+            Ok(topics) => settle(topics, terms, hints).await,
+            // Not begun: the connection is closing.
+            Err(_) => Outcome::Close,
+        }
+    };
+    Begun { first: Some(first.boxed()), pending: pending.boxed() }
+}
+
+fn admit(
+    ctx: &RequestContext,
+    image: &Image,
+    request: ProduceRequest,
+    hints: &LeaderHints,
+) -> AdmittedTopics {
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let batch = TopicBatch {
             ctx,
-            image: &image,
+            image,
             name: &topic.name,
             topic_id: topic.topic_id,
             acks: request.acks,
-            timeout: Duration::from_millis(request.timeout_ms.max(0) as u64),
             is_transactional: request.transactional_id.is_some(),
         };
-        let progress: Vec<Progress> =
-            topic.partition_data.into_iter().map(|data| batch.append(data, &hints)).collect();
+        let partitions =
+            topic.partition_data.into_iter().map(|data| batch.admit(data, hints)).collect();
         // A slice of the name would keep the whole frame in memory until the replicas have it.
-        topics.push((topic.name.detach(), topic.topic_id, progress));
+        topics.push(Topic { name: topic.name.detach(), topic_id: topic.topic_id, partitions });
     }
-    if is_silent {
-        let has_failed = topics
-            .iter()
-            .flat_map(|(_, _, progress)| progress)
-            .any(|progress| matches!(progress, Progress::Refused(_)));
-        let outcome = if has_failed { Outcome::Close } else { Outcome::Silent };
-        return std::future::ready(outcome).boxed();
-    }
-    finish(topics, hints).boxed()
+    topics
 }
 
-async fn finish(
-    topics: Vec<(StrBytes, TopicId, Vec<Progress>)>,
+/// Conforms those batches that must be unpacked, one after the other.
+async fn unpack(ctx: &RequestContext, topics: AdmittedTopics) -> AdmittedTopics {
+    let mut unpacked = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for one in topic.partitions {
+            partitions.push(match one {
+                Ok(one) if one.batch.must_unpack(&one.rules) => {
+                    let conformed = ctx.broker.packing.conform(one.batch.clone(), one.rules).await;
+                    // What conforms once does so again: the rules need nothing more of it.
+                    let rules = RecordRules { needs_key: false, timestamps: None, ..one.rules };
+                    match conformed {
+                        Ok(batch) => Ok(Admitted { batch, rules, ..one }),
+                        Err(refusal) => Err(refuse(one.index, refusal, Some(&one.partition))),
+                    }
+                }
+                other => other,
+            });
+        }
+        unpacked.push(Topic { name: topic.name, topic_id: topic.topic_id, partitions });
+    }
+    unpacked
+}
+
+fn append(topics: AdmittedTopics, terms: Terms, hints: &LeaderHints) -> Vec<Topic<Progress>> {
+    let append = |one: Result<Admitted, PartitionProduceResponse>| match one {
+        Ok(admitted) => admitted.append(terms, hints),
+        Err(refused) => Progress::Refused(refused),
+    };
+    let append_all = |topic: Topic<_>| Topic {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        partitions: topic.partitions.into_iter().map(append).collect(),
+    };
+    topics.into_iter().map(append_all).collect()
+}
+
+async fn settle(
+    topics: Vec<Topic<Progress>>,
+    terms: Terms,
     hints: LeaderHints,
 ) -> Outcome<ProduceResponse> {
+    if terms.acks != 0 {
+        return finish(topics, hints).await;
+    }
+    let mut all = topics.iter().flat_map(|topic| &topic.partitions);
+    match all.any(|progress| matches!(progress, Progress::Refused(_))) {
+        true => Outcome::Close,
+        false => Outcome::Silent,
+    }
+}
+
+async fn finish(topics: Vec<Topic<Progress>>, hints: LeaderHints) -> Outcome<ProduceResponse> {
     let mut response = ProduceResponse::default();
-    for (name, topic_id, progress) in topics {
-        let mut partitions = Vec::with_capacity(progress.len());
-        for one in progress {
+    for topic in topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for one in topic.partitions {
             partitions.push(match one {
                 Progress::Refused(refused) => refused,
                 Progress::Appended { index, ticket, hint } => answer(index, ticket, hint).await,
             });
         }
         response.responses.push(TopicProduceResponse {
-            name,
-            topic_id,
+            name: topic.name,
+            topic_id: topic.topic_id,
             partition_responses: partitions,
         });
     }
@@ -128,27 +209,61 @@ async fn answer(index: i32, ticket: AppendTicket, hint: Hint) -> PartitionProduc
         },
         Err(code) => {
             let (partition, hints) = hint;
-            let mut refused = refuse(index, code.into());
-            if code == ErrorCode::NotLeaderOrFollower {
-                let (leader_id, leader_epoch) = hints.current(&partition.id);
-                refused.current_leader.leader_id = leader_id;
-                refused.current_leader.leader_epoch = leader_epoch;
-            }
-            refused
+            let refused = refuse(index, code.into(), None);
+            with_leader(refused, &hints, &partition.id)
         }
     }
 }
 
-fn refuse(index: i32, refusal: Refusal) -> PartitionProduceResponse {
+fn refuse(index: i32, refusal: Refusal, partition: Option<&Partition>) -> PartitionProduceResponse {
+    let start = partition.filter(|_| refusal.tells_log_start);
     PartitionProduceResponse {
         index,
         error_code: refusal.code.into(),
         base_offset: -1,
         log_append_time_ms: -1,
-        log_start_offset: -1,
+        log_start_offset: start.map_or(-1, |partition| partition.log().lock().start_offset().0),
         record_errors: refusal.record_errors,
         error_message: refusal.message.map(StrBytes::from),
         ..Default::default()
+    }
+}
+
+/// Says who leads, to a client that came to the wrong broker.
+fn with_leader(
+    mut refused: PartitionProduceResponse,
+    hints: &LeaderHints,
+    id: &types::TopicIdPartition,
+) -> PartitionProduceResponse {
+    if refused.error_code == i16::from(ErrorCode::NotLeaderOrFollower) {
+        let (leader_id, leader_epoch) = hints.current(id);
+        refused.current_leader.leader_id = leader_id;
+        refused.current_leader.leader_epoch = leader_epoch;
+    }
+    refused
+}
+
+impl Admitted {
+    fn append(self, terms: Terms, hints: &LeaderHints) -> Progress {
+        let (index, partition, request_bytes) =
+            (self.index, self.partition.clone(), self.request_bytes);
+        match self.try_append(terms) {
+            Ok((ticket, count)) => {
+                partition.topic_metrics.produced(request_bytes as u64, count.max(0) as u64);
+                Progress::Appended { index, ticket, hint: (partition, hints.clone()) }
+            }
+            Err(refusal) => {
+                let refused = refuse(index, refusal, Some(&partition));
+                Progress::Refused(with_leader(refused, hints, &partition.id))
+            }
+        }
+    }
+
+    fn try_append(self, terms: Terms) -> Result<(AppendTicket, i32), Refusal> {
+        let acks = Acks::from_wire(terms.acks).ok_or(ErrorCode::InvalidRequiredAcks)?;
+        let batch = self.batch.conform(&self.rules)?;
+        let ticket = self.partition.append(&batch, acks, terms.timeout, None)?;
+        Ok((ticket, batch.header().records_count))
     }
 }
 
@@ -159,31 +274,25 @@ struct TopicBatch<'a> {
     name: &'a StrBytes,
     topic_id: TopicId,
     acks: i16,
-    timeout: Duration,
     is_transactional: bool,
 }
 
 impl TopicBatch<'_> {
-    fn append(&self, data: PartitionProduceData, hints: &LeaderHints) -> Progress {
+    fn admit(
+        &self,
+        data: PartitionProduceData,
+        hints: &LeaderHints,
+    ) -> Result<Admitted, PartitionProduceResponse> {
         let index = data.index;
-        match self.try_append(data) {
-            Ok((partition, ticket)) => {
-                Progress::Appended { index, ticket, hint: (partition, hints.clone()) }
-            }
-            Err(refusal) => {
-                let code = refusal.code;
-                let mut refused = refuse(index, refusal);
-                if code == ErrorCode::NotLeaderOrFollower
-                    && let Some(topic_id) = self.known_topic_id()
-                {
-                    let partition = types::PartitionIndex(index);
-                    let id = types::TopicIdPartition { topic_id, partition };
-                    let (leader_id, leader_epoch) = hints.current(&id);
-                    refused.current_leader.leader_id = leader_id;
-                    refused.current_leader.leader_epoch = leader_epoch;
-                }
-                Progress::Refused(refused)
-            }
+        let partition = self.find(index).map_err(|code| {
+            let refused = refuse(index, code.into(), None);
+            let Some(topic_id) = self.known_topic_id() else { return refused };
+            let partition = types::PartitionIndex(index);
+            with_leader(refused, hints, &types::TopicIdPartition { topic_id, partition })
+        })?;
+        match self.try_admit(data, &partition) {
+            Ok(admitted) => Ok(admitted),
+            Err(refusal) => Err(refuse(index, refusal, Some(&partition))),
         }
     }
 
@@ -194,16 +303,19 @@ impl TopicBatch<'_> {
         }
     }
 
-    fn try_append(
+    fn try_admit(
         &self,
         data: PartitionProduceData,
-    ) -> Result<(Arc<Partition>, AppendTicket), Refusal> {
-        let acks = Acks::from_wire(self.acks).ok_or(ErrorCode::InvalidRequiredAcks)?;
-        let partition = self.find(data.index)?;
-        self.check_internal(&partition)?;
+        partition: &Arc<Partition>,
+    ) -> Result<Admitted, Refusal> {
+        Acks::from_wire(self.acks).ok_or(ErrorCode::InvalidRequiredAcks)?;
+        self.check_internal(partition)?;
         let records = data.records.unwrap_or_else(Records::default).to_bytes();
-        let config = partition.config();
-        let limits = self.limits(&config);
+        let rules = produce_records::rules(&partition.config(), self.ctx.broker.env.clock.wall());
+        let limits = ProduceLimits {
+            max_message_bytes: rules.max_message_bytes,
+            allow_zstd: self.ctx.api_version >= ZSTD_FROM,
+        };
         let batch = records::validate_produced(&records, &limits)?;
         if self.is_transactional || batch.header().attributes.is_transactional() {
             return Err(Refusal {
@@ -211,11 +323,8 @@ impl TopicBatch<'_> {
                 ..ErrorCode::InvalidTxnState.into()
             });
         }
-        check_each(&batch, &config, limits.timestamps)?;
-        let count = batch.header().records_count;
-        let ticket = partition.append(&batch, acks, self.timeout, None)?;
-        partition.topic_metrics.produced(records.len() as u64, count.max(0) as u64);
-        Ok((partition, ticket))
+        let (index, request_bytes) = (data.index, records.len());
+        Ok(Admitted { index, partition: partition.clone(), batch, rules, request_bytes })
     }
 
     fn find(&self, index: i32) -> Result<Arc<Partition>, ErrorCode> {
@@ -237,45 +346,4 @@ impl TopicBatch<'_> {
         let message = format!("topic {} is internal", partition.name.topic);
         Err(Refusal { message: Some(message), ..ErrorCode::InvalidTopicException.into() })
     }
-
-    fn limits(&self, config: &TopicConfig) -> ProduceLimits {
-        let message = &config.message;
-        let timestamps = match message.timestamp_type {
-            TimestampType::LogAppendTime => None,
-            TimestampType::CreateTime => Some(TimestampLimits {
-                now: self.ctx.broker.env.clock.wall(),
-                before_max_ms: message.timestamp_before_max_ms.unwrap_or(i64::MAX),
-                after_max_ms: message.timestamp_after_max_ms.unwrap_or(i64::MAX),
-            }),
-        };
-        ProduceLimits {
-            max_message_bytes: message.max_message_bytes as usize,
-            allow_zstd: self.ctx.api_version >= ZSTD_FROM,
-            timestamps,
-        }
-    }
-}
-
-/// Looks at each record where the topic asks for it: compacted topics need keys.
-fn check_each(
-    batch: &ProducedBatch,
-    config: &TopicConfig,
-    timestamps: Option<TimestampLimits>,
-) -> Result<(), Refusal> {
-    if !config.cleanup_policy.compact {
-        return Ok(());
-    }
-    let rules = RecordRules { needs_key: true, timestamps, output_bytes_max: UNPACKED_BYTES_MAX };
-    records::check_records(batch.batch(), &rules).map_err(|errors| {
-        let record_errors = errors
-            .iter()
-            .map(|error| BatchIndexAndErrorMessage {
-                batch_index: error.index,
-                batch_index_error_message: Some(StrBytes::from(error.error.to_string())),
-            })
-            .collect();
-        let code = errors.first().map_or(ErrorCode::InvalidRecord, |error| error.error.code());
-        let message = Some("one or more records have been rejected".to_owned());
-        Refusal { code, message, record_errors }
-    })
 }

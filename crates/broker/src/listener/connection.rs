@@ -111,10 +111,13 @@ impl Connection {
             };
             let place = self.line.place().await;
             let size = frame.len().min(INFLIGHT_BYTES_MAX);
-            let started = match handlers::start(&self.origin(), frame) {
+            let mut started = match handlers::start(&self.origin(), frame) {
                 Ok(started) => started,
                 Err(reason) => return ReadEnd::Refused(reason.to_string()),
             };
+            if let Some(first) = started.first.take() {
+                first.await;
+            }
             // A begun request has let go of its frame's bytes (its records are in the log).
             let (held, place) = if started.api.eager { (0, None) } else { (size, place) };
             let Ok(permit) = bytes.clone().acquire_many_owned(held as u32).await else {

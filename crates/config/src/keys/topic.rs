@@ -10,10 +10,10 @@ pub(super) const KEYS: &[Key] = &[
     topic("cleanup.policy", List, "delete", "What happens to old records: whole segments are deleted, or only the latest record of each key is kept, or both. An empty list keeps everything for ever.")
         .valid(ListOf(&["delete", "compact"])).under(&["log.cleanup.policy"]),
     topic("compression.type", String, "producer", "The codec that batches are stored in. `producer` keeps each batch as it was sent, which costs the broker nothing.")
-        .valid(OneOf(COMPRESSION_TYPES)).both().dynamic().under(&["compression.type"]).later(),
-    topic("compression.gzip.level", Int, "-1", "Level of gzip where `compression.type` is `gzip`; -1 is the library's choice.").range(-1, 9).both().dynamic().under(&["compression.gzip.level"]).later(),
-    topic("compression.lz4.level", Int, "9", "Level of lz4 where `compression.type` is `lz4`.").range(1, 17).both().dynamic().under(&["compression.lz4.level"]).later(),
-    topic("compression.zstd.level", Int, "3", "Level of zstd where `compression.type` is `zstd`.").range(-131072, 22).both().dynamic().under(&["compression.zstd.level"]).later(),
+        .valid(OneOf(COMPRESSION_TYPES)).both().dynamic().under(&["compression.type"]),
+    topic("compression.gzip.level", Int, "-1", "Level of gzip where `compression.type` is `gzip`; -1 is the library's choice.").range(-1, 9).both().dynamic().under(&["compression.gzip.level"]),
+    topic("compression.lz4.level", Int, "9", "Level of lz4 where `compression.type` is `lz4`: its encoder here has but one.").range(1, 17).both().dynamic().under(&["compression.lz4.level"]).unneeded(),
+    topic("compression.zstd.level", Int, "3", "Level of zstd where `compression.type` is `zstd`.").range(-131072, 22).both().dynamic().under(&["compression.zstd.level"]),
     topic("delete.retention.ms", Long, "86400000", "How long a compacted topic keeps the mark of a deleted key, so that readers see the deletion.").min(0).ms().under(&["log.cleaner.delete.retention.ms"]).later(),
     topic("file.delete.delay.ms", Long, "60000", "How long the files of a deleted segment stay on disk, so that reads in progress can end.").min(0).ms().under(&["log.segment.delete.delay.ms"]),
     topic("flush.messages", Long, "9223372036854775807", "Sync the log after this many records. The default leaves syncing to the system, to rolling and to shutdown: replication is what keeps records.").min(1).unit(Records).under(&["log.flush.interval.messages"]),
