@@ -63,13 +63,14 @@ pub async fn run(raft: MetaRaft, active: watch::Sender<Option<u64>>) {
             }
             continue;
         }
-        // A lost quorum is no event: it has to be looked for.
-        match tokio::time::timeout(QUORUM_CHECK, reports.changed()).await {
-            Ok(Ok(())) | Err(_) => {}
-            Ok(Err(_)) => {
+        let leads = reports.borrow().is_leader;
+        tokio::select! {
+            changed = reports.changed() => if changed.is_err() {
                 active.send_replace(None);
                 return;
-            }
+            },
+            // A lost quorum is no event: it has to be looked for.
+            () = tokio::time::sleep(QUORUM_CHECK), if leads => {}
         }
     }
 }

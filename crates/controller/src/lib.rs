@@ -28,6 +28,7 @@ mod rules;
 mod service;
 mod status;
 mod store;
+mod successor;
 mod view;
 
 use activity::Activity;
@@ -53,6 +54,7 @@ use store::applied::AppliedStore;
 use store::identity::Identity;
 use store::journal::{Journal, JournalOptions};
 use store::snapshot_files::SnapshotFiles;
+use successor::Successor;
 use tokio::sync::{Notify, watch};
 
 /// Time for leadership to move at a shutdown.
@@ -110,6 +112,7 @@ impl Controller {
 
         let (term, activity) = Activity::new();
         tasks.spawn(activity::run(raft.clone(), term));
+        tasks.spawn(Successor { env: env.clone(), raft: raft.clone() }.run());
         let liveness = Arc::new(Liveness::new(options.liveness.session_timeout));
         let attention = Arc::new(Notify::new());
         let (submitter, decider) = Decider::new(

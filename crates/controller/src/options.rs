@@ -29,9 +29,10 @@ pub enum QuorumSource {
 pub struct RaftOptions {
     /// How often the active controller tells the others that it lives.
     pub heartbeat_interval: Duration,
-    /// Shortest silence after which another controller stands for election.
+    /// Another controller stands for election after a silence of `election_timeout_max` plus a
+    /// random time between the two.
     pub election_timeout_min: Duration,
-    /// Longest such silence.
+    /// See `election_timeout_min`.
     pub election_timeout_max: Duration,
     /// A snapshot is taken after this many Raft entries since the last one.
     pub snapshot_entries: u64,
@@ -46,9 +47,9 @@ pub struct RaftOptions {
 impl Default for RaftOptions {
     fn default() -> RaftOptions {
         RaftOptions {
-            heartbeat_interval: Duration::from_millis(100),
-            election_timeout_min: Duration::from_millis(300),
-            election_timeout_max: Duration::from_millis(500),
+            heartbeat_interval: Duration::from_millis(200),
+            election_timeout_min: Duration::from_millis(400),
+            election_timeout_max: Duration::from_millis(700),
             snapshot_entries: 10_000,
             keep_entries: 2_000,
             log_segment_bytes: 16 << 20,

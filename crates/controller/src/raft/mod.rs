@@ -128,7 +128,12 @@ impl MetaRaft {
         tasks.spawn(async move {
             while metrics.changed().await.is_ok() {
                 let next = Report::of(&metrics.borrow_watched(), &known);
-                sender.send_replace(next);
+                // Heartbeats alone wake nobody.
+                sender.send_if_modified(|report| {
+                    let differs = report.differs_from(&next);
+                    *report = next;
+                    differs
+                });
             }
         });
         let quorum_lost_after = setup.options.election_timeout_max * 2;
@@ -236,6 +241,21 @@ impl MetaRaft {
             && let Err(error) = self.raft.trigger().transfer_leader(next).await
         {
             tracing::debug!(%error, "leadership is not handed over");
+        }
+    }
+
+    /// Stands for election now, as if the leader of `term` had asked this member to take over:
+    /// voters that still count on that leader vote all the same. For a leader that is known to be
+    /// gone. Where it is not, the cost is a change of the leader; votes and logs are as safe as in
+    /// every election, since nothing here rests on a leader's lease.
+    pub async fn succeed(&self, term: u64) {
+        let vote = self.raft.metrics().borrow_watched().vote;
+        if vote.leader_id.term != term {
+            return;
+        }
+        let request = openraft::raft::TransferLeaderRequest::new(vote, self.id, None);
+        if let Err(error) = self.raft.handle_transfer_leader(request).await {
+            tracing::debug!(%error, "no election is held");
         }
     }
 

@@ -77,6 +77,22 @@ impl Report {
         }
     }
 
+    /// Whether there is news in another report besides how long members have been silent.
+    pub(super) fn differs_from(&self, other: &Report) -> bool {
+        let heard = |member: &Member| Member { silent_for: None, ..member.clone() };
+        let same = |ours: &[Member], theirs: &[Member]| {
+            ours.iter().map(heard).eq(theirs.iter().map(heard))
+        };
+        let without = |report: &Report| Report {
+            members: Vec::new(),
+            committed_members: Vec::new(),
+            ..report.clone()
+        };
+        !same(&self.members, &other.members)
+            || !same(&self.committed_members, &other.committed_members)
+            || without(self) != without(other)
+    }
+
     pub fn voters(&self) -> BTreeSet<MemberId> {
         self.members.iter().filter(|member| member.is_voter).map(|member| member.id).collect()
     }
