@@ -3,7 +3,7 @@
 import pytest
 from clients.confluent import Confluent, ConfluentAdmin
 from clients.base import Record
-from harness import protocol
+from harness import protocol, wait_until
 from image import ROOT
 from project import Project
 
@@ -30,6 +30,8 @@ def test_five_brokers_share_a_topic_with_three_replicas_each(project):
 def test_topics_are_made_while_one_broker_is_down_and_a_plain_broker_leads_no_quorum(project):
     assert protocol.quorum_leader(project.address(4)) in {1, 2, 3}
     project.kill(5)
+    # Until the cluster has noticed, replicas may still be placed on it.
+    wait_until(lambda: 5 not in project.metadata().brokers, 30, "ottla-5 being missed")
     ConfluentAdmin().create(project.bootstrap, "meanwhile", 4, 3)
     project.wait_in_sync("meanwhile")
     project.start(5)
