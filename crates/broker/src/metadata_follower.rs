@@ -15,6 +15,7 @@
 
 use crate::channel;
 use crate::context::BrokerCore;
+use crate::elections::elections;
 use crate::replica::ReplicaManager;
 use metadata::{Image, Record};
 use rpc::controller::controller_client::ControllerClient as Stub;
@@ -22,6 +23,7 @@ use rpc::controller::metadata_update::Update;
 use rpc::controller::{FollowMetadataRequest, MetadataUpdate};
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::ElectionKind;
 use tokio::sync::{mpsc, watch};
 use tonic::Streaming;
 use types::MetadataVersion;
@@ -208,7 +210,9 @@ impl MetadataApplier {
         let mut steps = Vec::new();
         while self.steps.recv_many(&mut steps, STEP_UPDATES_MAX).await > 0 {
             let old = self.core.image.load();
-            let new = Arc::new(advance(&old, steps.drain(..)));
+            let new = Arc::new(advance(&old, steps.drain(..), |kind| {
+                self.core.metrics.leader_elected(kind);
+            }));
             self.core.image.publish(new.clone());
             self.replicas.apply(&old, &new).await;
             self.core.image.mark_applied(new.version());
@@ -218,8 +222,12 @@ impl MetadataApplier {
     }
 }
 
-/// The image after the steps.
-fn advance(image: &Image, steps: impl Iterator<Item = Step>) -> Image {
+/// The image after the steps; `elected` hears of the elections on the way.
+fn advance(
+    image: &Image,
+    steps: impl Iterator<Item = Step>,
+    elected: impl Fn(ElectionKind),
+) -> Image {
     let mut image = image.clone();
     for step in steps {
         match step {
@@ -227,6 +235,7 @@ fn advance(image: &Image, steps: impl Iterator<Item = Step>) -> Image {
                 image = Image::from_records(version, &records);
             }
             Step::Batch { version, records } => {
+                elections(&image, &records).for_each(&elected);
                 let applied = image.apply_batch(MetadataVersion(version.0 - 1), &records);
                 assert!(applied, "batch {version} continues image {}", image.version());
             }
@@ -272,9 +281,9 @@ mod tests {
         let snapshot =
             || Step::Snapshot { version: MetadataVersion(7), records: vec![record("a")] };
         let batch = || Step::Batch { version: MetadataVersion(8), records: vec![record("b")] };
-        let at_once = advance(&Image::default(), [snapshot(), batch()].into_iter());
-        let first = advance(&Image::default(), [snapshot()].into_iter());
-        let second = advance(&first, [batch()].into_iter());
+        let at_once = advance(&Image::default(), [snapshot(), batch()].into_iter(), |_| ());
+        let first = advance(&Image::default(), [snapshot()].into_iter(), |_| ());
+        let second = advance(&first, [batch()].into_iter(), |_| ());
         assert_eq!(at_once, second);
         assert_eq!(second.version(), MetadataVersion(8));
         assert_eq!(second.cluster_id(), Some("b"));
