@@ -14,4 +14,12 @@ pub enum Mutant {
     JoinBelowWatermark,
     /// A follower's registration is not compared with the image's (KIP-903).
     AnyBrokerEpoch,
+    /// Positions of followers of another leader epoch count (KIP-320).
+    AnyLeaderEpoch,
+    /// The position of a follower whose log diverges counts (KAFKA-13141).
+    CountDiverging,
+    /// Members of the ISR that were not heard in this leader epoch do not hold the watermark.
+    IgnoreUnheard,
+    /// What an earlier leadership knew of the followers counts in the next one.
+    KeepFollowers,
 }

@@ -11,6 +11,8 @@ pub struct SimConfig {
     pub partitions: i32,
     pub replicas: i16,
     pub min_insync_replicas: usize,
+    /// Has the faults that came later too, see [`SimConfig::widen`].
+    pub wide: bool,
     /// `ottla.durability` = `synced`: every crash may lose the page cache. Otherwise only a crash
     /// that Kafka's guarantee covers does.
     pub synced: bool,
@@ -39,11 +41,56 @@ pub struct SimConfig {
     pub partitions_faults: bool,
     pub failovers: bool,
     pub shutdowns: bool,
+    /// Streams that have a delay of their own of up to so many milliseconds, per mille.
+    pub slow_streams: u64,
+    pub slow_stream_ms_max: u64,
+    /// Commits of the controller that take long, per mille.
+    pub slow_commits: u64,
+    /// Preferred leaders are elected now and then.
+    pub balances: bool,
+    /// A node comes back with an empty disk.
+    pub wipes: bool,
+    /// Brokers may begin with a snapshot of the metadata.
+    pub snapshots: bool,
+    /// What a dying controller was committing may be committed by the next one, unanswered.
+    pub unknown_outcomes: bool,
     pub mutation: Option<Mutation>,
 }
 
 impl SimConfig {
     pub fn from_seed(seed: u64, mutation: Option<Mutation>) -> SimConfig {
+        let mut config = SimConfig::narrow(seed, mutation);
+        config.widen(&mut Rng::new(seed.wrapping_mul(0x9e6c_63d0_876a_3f6b)));
+        config
+    }
+
+    /// Other sizes, and the faults that the first simulator did not know.
+    fn widen(&mut self, rng: &mut Rng) {
+        self.wide = true;
+        if rng.chance(400) {
+            self.nodes = rng.range(3, 6) as i32;
+            self.replicas = rng.range(1, self.nodes as u64 + 1) as i16;
+            self.min_insync_replicas = rng.range(1, self.replicas as u64 + 1) as usize;
+        }
+        if rng.chance(400) {
+            // A storm: leaders change all the time, and messages outlive leaderships.
+            self.fault_interval_ms = rng.range(20, 150);
+            self.fault_phase_ms = rng.range(5_000, 15_000);
+            self.session_timeout_ms = rng.range(250, 600);
+            self.delay_ms_tail = rng.range(200, 1_500);
+        }
+        self.slow_streams = if rng.chance(500) { rng.range(50, 400) } else { 0 };
+        self.slow_stream_ms_max = rng.range(100, 1_500);
+        self.slow_commits = if rng.chance(400) { rng.range(20, 300) } else { 0 };
+        self.balances = rng.chance(500);
+        self.wipes = rng.chance(400);
+        self.snapshots = rng.chance(500);
+        self.unknown_outcomes = rng.chance(700);
+    }
+
+    /// What a seed stood for in the first simulator: the seeds that failed there keep their
+    /// meaning.
+    pub fn narrow(seed: u64, mutation: Option<Mutation>) -> SimConfig {
         let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let nodes = if rng.chance(300) { 5 } else { 3 };
         let replicas = if nodes == 5 && rng.chance(300) { 5 } else { 3 };
@@ -54,6 +101,7 @@ impl SimConfig {
             partitions: rng.range(1, 4) as i32,
             replicas,
             min_insync_replicas: rng.range(1, replicas as u64) as usize,
+            wide: false,
             synced: rng.chance(300),
             clients: rng.range(1, 4) as usize,
             client_rest_ms_max: if rng.chance(350) { rng.range(500, 4_000) } else { 30 },
@@ -73,6 +121,13 @@ impl SimConfig {
             partitions_faults: rng.chance(600),
             failovers: rng.chance(500),
             shutdowns: rng.chance(400),
+            slow_streams: 0,
+            slow_stream_ms_max: 0,
+            slow_commits: 0,
+            balances: false,
+            wipes: false,
+            snapshots: false,
+            unknown_outcomes: false,
             mutation,
         }
     }

@@ -108,7 +108,8 @@ impl Context {
             return;
         }
         // Bounded well below the time after which a call counts as lost.
-        let delay = self.delay_us().min(100_000);
+        let longest = if self.config.wide { 390_000 } else { 100_000 };
+        let delay = self.delay_us().min(longest);
         self.alters_in_flight += usize::from(matches!(input, ControllerInput::Alter { .. }));
         self.after_us(delay, Event::Controller(input));
     }
@@ -141,6 +142,12 @@ impl Context {
             self.node_after_ms(pause, follower.0, follower.1, NodeInput::Connect(leader));
             return;
         };
+        let slow = self.config.slow_streams;
+        if slow > 0 && !self.is_calm && self.rng.chance(slow) {
+            let lag = self.rng.range(0, self.config.slow_stream_ms_max * 1000);
+            self.network.slow_down(stream, lag);
+            self.counters.streams_slow += 1;
+        }
         let there = NodeInput::FollowerUp { stream, follower: follower.0, broker_epoch };
         self.send_on_stream(stream, true, there);
         self.send_on_stream(stream, false, NodeInput::StreamUp { stream, leader });

@@ -3,6 +3,7 @@
 
 use crate::context::Context;
 use crate::event::*;
+use crate::mutant::Mutation;
 use metadata::*;
 use replication::{AlterPartitionAnswer, IsrProposal};
 use std::collections::BTreeMap;
@@ -85,8 +86,8 @@ impl Controller {
             return;
         }
         match input {
-            ControllerInput::Register { node, incarnation, previous_epoch } => {
-                self.register(ctx, node, incarnation, previous_epoch);
+            ControllerInput::Register { node, incarnation, previous_epoch, disk } => {
+                self.register(ctx, (node, incarnation), previous_epoch, disk);
             }
             ControllerInput::Heartbeat {
                 node,
@@ -124,20 +125,68 @@ impl Controller {
         self.ask(ctx, command, Asker::Nobody);
     }
 
-    /// The active controller is gone, and what it had not committed with it.
-    pub fn fail(&mut self) {
+    pub fn balance(&mut self, ctx: &mut Context) {
+        if !self.is_away {
+            ctx.counters.balances += 1;
+            let (election, partitions) = (ElectionKind::Preferred, ElectionScope::All);
+            self.ask(ctx, Command::ElectLeaders { election, partitions }, Asker::Nobody);
+        }
+    }
+
+    /// The active controller is gone, and what it had not committed with it. What it was committing
+    /// may be committed all the same, but nobody is told.
+    pub fn fail(&mut self, ctx: &mut Context) {
+        if ctx.config.mutation == Some(Mutation::AnswerBeforeCommit) {
+            self.answer_without_commit(ctx);
+        }
+        if ctx.config.unknown_outcomes && !self.under_way.is_empty() && ctx.rng.chance(500) {
+            ctx.counters.unknown_outcomes += 1;
+            self.under_way.iter_mut().for_each(|(_, asker)| *asker = Asker::Nobody);
+            self.waiting.clear();
+            self.commit(ctx, self.reign);
+        }
         self.reign += 1;
         self.is_away = true;
         self.waiting.clear();
         self.under_way.clear();
     }
 
-    /// Another one is active: nobody is fenced before it had the time to be heard.
+    fn answer_without_commit(&mut self, ctx: &mut Context) {
+        let former = (self.image.clone(), self.images.len());
+        let facts = ctx.facts.len();
+        self.commit(ctx, self.reign);
+        ctx.facts.truncate(facts);
+        self.images.truncate(former.1);
+        self.log.truncate(former.1 - 1);
+        self.image = former.0;
+    }
+
+    /// Another one is active: it has read the log, or a snapshot and the rest of the log. Nobody is
+    /// fenced before it had the time to be heard.
     pub fn take_over(&mut self, ctx: &mut Context) {
         self.is_away = false;
+        if ctx.config.mutation == Some(Mutation::ForgetCommitted) && self.images.len() > 2 {
+            self.images.pop();
+            self.log.pop();
+        }
+        if ctx.config.wide {
+            self.replay(ctx);
+        }
         for at in self.heartbeats.values_mut() {
             *at = ctx.now;
         }
+    }
+
+    fn replay(&mut self, ctx: &mut Context) {
+        let from = ctx.rng.below(self.images.len());
+        let snapshot = &self.images[from];
+        let mut image = Image::from_records(snapshot.version(), &snapshot.to_records());
+        for batch in &self.log[from..] {
+            let version = image.version();
+            assert!(image.apply_batch(version, batch), "a batch was skipped");
+        }
+        self.image = image;
+        ctx.facts.push(Fact::TookOver(self.image.version()));
     }
 
     fn ask(&mut self, ctx: &mut Context, command: Command, asker: Asker) {
@@ -148,7 +197,9 @@ impl Controller {
     fn begin_commit(&mut self, ctx: &mut Context) {
         if self.under_way.is_empty() && !self.waiting.is_empty() {
             self.under_way = std::mem::take(&mut self.waiting);
-            let delay = ctx.rng.range(200, 8_000);
+            let slow = ctx.config.slow_commits;
+            let is_slow = slow > 0 && !ctx.is_calm && ctx.rng.chance(slow);
+            let delay = ctx.rng.range(200, if is_slow { 300_000 } else { 8_000 });
             let commit = ControllerInput::Commit { reign: self.reign };
             ctx.after_us(delay, Event::Controller(commit));
         }
@@ -157,9 +208,9 @@ impl Controller {
     fn register(
         &mut self,
         ctx: &mut Context,
-        node: NodeId,
-        incarnation: Incarnation,
+        (node, incarnation): (NodeId, Incarnation),
         previous_epoch: BrokerEpoch,
+        disk: u64,
     ) {
         let session = ctx.config.session_timeout_ms * 1000;
         let is_recent = self.heartbeats.get(&node).is_some_and(|at| ctx.now - at < session);
@@ -170,7 +221,7 @@ impl Controller {
             incarnation_id: incarnation_id(node, incarnation),
             endpoints: vec![endpoint(node)],
             rack: None,
-            log_dirs: vec![Uuid::from_random(node.0 as u128 + 1)],
+            log_dirs: vec![Uuid::from_random(node.0 as u128 + 1 + (u128::from(disk) << 32))],
             features: Vec::new(),
             previous_epoch,
             session_alive: is_recent && !is_fenced,
@@ -226,16 +277,19 @@ impl Controller {
         if reign != self.reign {
             return;
         }
-        let (commands, askers): (Vec<Command>, Vec<Asker>) =
+        let (mut commands, askers): (Vec<Command>, Vec<Asker>) =
             std::mem::take(&mut self.under_way).into_iter().unzip();
+        let mutation = ctx.config.mutation;
+        commands.iter_mut().for_each(|command| mutate_command(mutation, &self.image, command));
         let context = DecideContext {
             seed: ctx.rng.next(),
             config_rules: &PlainConfigRules,
             num_partitions: 1,
             replication_factor: 3,
-            unclean_leader_election: false,
+            unclean_leader_election: mutation == Some(Mutation::UncleanElection),
         };
-        let batch = decide_batch(&self.image, &commands, &context);
+        let mut batch = decide_batch(&self.image, &commands, &context);
+        mutate_records(mutation, &self.image, &commands, &mut batch.records);
         if !batch.records.is_empty() {
             let before = self.image.clone();
             assert!(self.image.apply_batch(batch.based_on, &batch.records), "a batch was skipped");
@@ -265,6 +319,48 @@ impl Controller {
                     new.partition_epoch
                 )
             });
+        }
+    }
+}
+
+/// Mistakes of the controller that a changed question shows.
+fn mutate_command(mutation: Option<Mutation>, image: &Image, command: &mut Command) {
+    let Command::AlterPartition(alter) = command else { return };
+    for item in &mut alter.partitions {
+        let Some(state) = image.partition(item.partition) else { continue };
+        if mutation == Some(Mutation::AnyPartitionEpoch) {
+            item.partition_epoch = state.partition_epoch;
+        }
+        if mutation == Some(Mutation::AnyLeaderEpochInAlter) {
+            if let Some(leader) = image.broker(state.leader) {
+                (alter.broker_id, alter.broker_epoch) = (leader.id, leader.epoch);
+            }
+            item.leader_epoch = state.leader_epoch;
+            item.partition_epoch = state.partition_epoch;
+        }
+    }
+}
+
+/// Mistakes of the controller that changed records show.
+fn mutate_records(
+    mutation: Option<Mutation>,
+    image: &Image,
+    commands: &[Command],
+    records: &mut Vec<Record>,
+) {
+    let registers = |command: &Command| matches!(command, Command::RegisterBroker(_));
+    let is_partition = |record: &Record| matches!(record, Record::Partition { .. });
+    if mutation == Some(Mutation::KeepIsrAtRegistration) && commands.iter().all(registers) {
+        records.retain(|record| !is_partition(record));
+    }
+    if mutation != Some(Mutation::SameLeaderEpoch) {
+        return;
+    }
+    for record in records {
+        let Record::Partition { topic_id, partition, state } = record else { continue };
+        let id = TopicIdPartition { topic_id: *topic_id, partition: *partition };
+        if let Some(former) = image.partition(id) {
+            state.leader_epoch = former.leader_epoch;
         }
     }
 }

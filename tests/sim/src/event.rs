@@ -118,6 +118,8 @@ pub enum ControllerInput {
         node: NodeId,
         incarnation: Incarnation,
         previous_epoch: BrokerEpoch,
+        /// How often the node's disk was replaced.
+        disk: u64,
     },
     Heartbeat {
         node: NodeId,
@@ -153,6 +155,8 @@ pub enum ClientInput {
 pub enum Fact {
     /// The controller's image has this version now.
     Committed(MetadataVersion),
+    /// A new controller read the metadata log and has this version now.
+    TookOver(MetadataVersion),
     /// A broker's image has this version now.
     Applied { node: NodeId, version: MetadataVersion },
     LeaderBegan {

@@ -2,6 +2,7 @@
 
 use crate::context::{CONTROLLER, Context};
 use crate::event::Event;
+use crate::node::Loss;
 use crate::world::World;
 use types::NodeId;
 
@@ -12,6 +13,8 @@ pub enum Fault {
     Crash(NodeId),
     /// The machine loses power: what is not synced may be gone.
     PowerLoss(NodeId),
+    /// The process dies and its disk is replaced by an empty one.
+    Wipe(NodeId),
     /// The process stands still (SIGSTOP, a long stall) and then goes on.
     Pause(NodeId),
     /// Two brokers, or a broker and the controller, do not hear each other.
@@ -26,6 +29,8 @@ pub enum Fault {
     Failover,
     /// A broker stops in an orderly way.
     Shutdown(NodeId),
+    /// Not a fault: the controller moves leaderships to the preferred replicas.
+    Balance,
 }
 
 impl World {
@@ -51,7 +56,9 @@ impl World {
         let (crashes, lossy) = (config.crashes, config.lossy_crashes);
         let (pauses, cuts) = (config.pauses, config.partitions_faults);
         let (failovers, shutdowns) = (config.failovers, config.shutdowns);
-        match self.ctx.rng.below(11) {
+        let (wipes, balances) = (config.wipes, config.balances);
+        let kinds = if config.wide { 15 } else { 11 };
+        match self.ctx.rng.below(kinds) {
             0 | 1 if crashes => Some(Fault::Crash(node)),
             2 | 3 if lossy && self.may_lose_power(node) => Some(Fault::PowerLoss(node)),
             4 if pauses => Some(Fault::Pause(node)),
@@ -65,6 +72,9 @@ impl World {
             8 if cuts => Some(Fault::Isolate(node)),
             9 if failovers => Some(Fault::Failover),
             10 if shutdowns => Some(Fault::Shutdown(node)),
+            12 if cuts => Some(Fault::CutOneWay(CONTROLLER, node)),
+            13 | 14 if balances => Some(Fault::Balance),
+            11 if wipes && self.may_lose_everything(node) => Some(Fault::Wipe(node)),
             _ => Some(Fault::BreakStreams(node)),
         }
     }
@@ -73,6 +83,7 @@ impl World {
         match fault {
             Fault::Crash(node) => self.crash(node, false),
             Fault::PowerLoss(node) => self.crash(node, true),
+            Fault::Wipe(node) => self.wipe(node),
             Fault::Pause(node) => self.pause(node),
             Fault::Cut(one, other) => cut(&mut self.ctx, one, other, true),
             Fault::CutOneWay(from, to) => cut(&mut self.ctx, from, to, false),
@@ -80,6 +91,7 @@ impl World {
             Fault::BreakStreams(node) => break_streams(&mut self.ctx, node),
             Fault::Failover => self.fail_over(),
             Fault::Shutdown(node) => self.begin_shutdown(node),
+            Fault::Balance => self.controller.balance(&mut self.ctx),
         }
     }
 
@@ -89,7 +101,8 @@ impl World {
         if node.process.is_none() {
             return;
         }
-        node.crash(&mut self.ctx, loses_power);
+        let loss = if loses_power { Loss::PageCache } else { Loss::Nothing };
+        node.crash(&mut self.ctx, loss);
         self.ctx.counters.crashes += 1;
         if loses_power {
             self.ctx.counters.lossy_crashes += 1;
@@ -97,6 +110,15 @@ impl World {
                 self.hold_for(id);
             }
         }
+        let pause = self.ctx.rng.range(20, 2_500);
+        self.ctx.after_ms(pause, Event::Start(id));
+    }
+
+    fn wipe(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        node.crash(&mut self.ctx, Loss::Disk);
+        self.ctx.counters.disks_wiped += 1;
+        self.hold_for(id);
         let pause = self.ctx.rng.range(20, 2_500);
         self.ctx.after_ms(pause, Event::Start(id));
     }
@@ -121,7 +143,7 @@ impl World {
 
     fn fail_over(&mut self) {
         if !self.controller.is_away {
-            self.controller.fail();
+            self.controller.fail(&mut self.ctx);
             self.ctx.counters.failovers += 1;
             let pause = self.ctx.rng.range(200, 1_500);
             self.ctx.after_ms(pause, Event::ControllerBack);

@@ -20,6 +20,7 @@ mod controller;
 mod counters;
 mod event;
 mod faults;
+mod hunt;
 pub mod invariants;
 mod model_log;
 pub mod mutant;
@@ -32,10 +33,16 @@ mod world;
 pub use config::SimConfig;
 pub use counters::Counters;
 pub use faults::Fault;
+pub use hunt::{Kill, hunt, mutant_table};
 pub use mutant::Mutation;
 pub use world::{Outcome, World};
 
 /// Runs one seed.
 pub fn run_seed(seed: u64, mutation: Option<Mutation>, keeps_trace: bool) -> Outcome {
     World::run(SimConfig::from_seed(seed, mutation), keeps_trace)
+}
+
+/// Runs a seed as the first simulator did, with fewer sizes and faults.
+pub fn run_narrow_seed(seed: u64, keeps_trace: bool) -> Outcome {
+    World::run(SimConfig::narrow(seed, None), keeps_trace)
 }

@@ -101,6 +101,29 @@ impl ModelLog {
         self.durable_end = self.records.len();
     }
 
+    /// The disk is another one.
+    pub fn lose_everything(&mut self) {
+        self.end_before_loss = self.end_before_loss.max(self.end());
+        self.durable_end = 0;
+        self.truncate(Offset::ZERO);
+    }
+
+    /// For the simulator's tests of itself: an epoch cache that a truncation leaves as it is.
+    pub fn truncate_but_keep_epochs(&mut self, end: Offset) {
+        let epochs = self.epochs.clone();
+        self.truncate(end);
+        self.epochs = epochs;
+    }
+
+    /// For the simulator's tests of itself: an append that leaves later, empty epochs in place.
+    pub fn append_but_keep_epochs(&mut self, record: ModelRecord) {
+        let epochs = self.epochs.clone();
+        let is_later = |start: &&EpochOffset| start.epoch > record.epoch;
+        let later: Vec<EpochOffset> = epochs.iter().filter(is_later).copied().collect();
+        self.append(record);
+        self.epochs.extend(later);
+    }
+
     /// The machine lost power: what was not synced may go, down to `end`.
     pub fn lose_page_cache(&mut self, end: Offset) {
         self.end_before_loss = self.end_before_loss.max(self.end());

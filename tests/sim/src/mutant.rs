@@ -1,56 +1,239 @@
-//! Deliberate mistakes: each leaves one rule out, and some seed must notice. Rules whose absence
-//! needs longer coincidences (roll-back after a lost answer, truncation in one step) are held by the
-//! golden scripts of `replication`.
+//! Deliberate mistakes: each leaves one rule out, and some seed must notice.
 
 use replication::mutant::Mutant;
 
-/// A rule left out, in the machines or in the shell around them.
+/// A rule left out, in the machines, in the shell around them, or in the controller.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Mutation {
     Rule(Mutant),
     /// A new follower truncates to its high watermark, as Kafka did before KIP-101.
     TruncateToWatermark,
+    /// A follower truncates to the leader's end alone, without its own epochs (before KIP-279).
+    TruncateWithoutOwnEpochs,
     /// A leader does not compare epochs: it sends from wherever a follower stands.
     NoDivergenceCheck,
+    /// A follower takes the high watermark of a diverging answer (KAFKA-14704).
+    DivergingWatermark,
     /// A follower appends a chunk wherever its log ends.
     AppendAnywhere,
+    /// A follower appends a chunk of any leader epoch.
+    ChunkOfAnyEpoch,
+    /// A follower goes on as before when its leader leads in a new epoch (KAFKA-7164).
+    NoRestartPerEpoch,
+    /// A follower shows records up to the leader's watermark, whatever it has of them.
+    WatermarkAboveEnd,
+    /// A truncated log keeps the epochs beyond its end (KAFKA-10706).
+    KeepTruncatedEpochs,
+    /// A log keeps an empty epoch when records of an earlier one follow.
+    KeepEmptyEpochs,
+    /// What is left of a broken stream counts after its follower has opened another.
+    OldStreamCounts,
     /// A broker acts on roles of the image before it has seen its own registration.
     ActBeforeRegistration,
+    /// A broker whose registration was replaced by a late one of a former start stays as it is.
+    NeverRegisterAgain,
     /// A produce with acks=all is answered at the append.
     AckAtAppend,
-    /// A synced topic counts the page cache.
-    IgnoreSync,
+    /// A leader that resigns answers the produces that wait as committed.
+    AckAtResignation,
+    /// A call without an answer counts as refused.
+    LostIsRefused,
+    /// Any refusal says that nothing was applied.
+    AnyRefusalRollsBack,
+    /// The leader of a synced topic counts its page cache.
+    LeaderIgnoresSync,
+    /// The followers of a synced topic report their page cache.
+    FollowerIgnoresSync,
+    /// A new registration leaves the broker in its ISRs.
+    KeepIsrAtRegistration,
+    /// An AlterPartition is applied to whatever partition epoch there is.
+    AnyPartitionEpoch,
+    /// An AlterPartition is applied in whatever leader epoch there is.
+    AnyLeaderEpochInAlter,
+    /// Any live replica may lead when no in-sync one is left.
+    UncleanElection,
+    /// A new leader gets the old leader's epoch.
+    SameLeaderEpoch,
+    /// The controller answers before its records are committed.
+    AnswerBeforeCommit,
+    /// A new controller does not know the last batch that the former one committed.
+    ForgetCommitted,
 }
 
 impl Mutation {
-    pub const ALL: &'static [(&'static str, Mutation)] = &[
-        ("watermark-under-min-isr", Mutation::Rule(Mutant::WatermarkUnderMinIsr)),
-        ("watermark-over-proposed-isr", Mutation::Rule(Mutant::WatermarkOverProposedIsr)),
-        ("join-below-epoch-start", Mutation::Rule(Mutant::JoinBelowEpochStart)),
-        ("join-below-watermark", Mutation::Rule(Mutant::JoinBelowWatermark)),
-        ("any-broker-epoch", Mutation::Rule(Mutant::AnyBrokerEpoch)),
-        ("truncate-to-watermark", Mutation::TruncateToWatermark),
-        ("no-divergence-check", Mutation::NoDivergenceCheck),
-        ("append-anywhere", Mutation::AppendAnywhere),
-        ("act-before-registration", Mutation::ActBeforeRegistration),
-        ("ack-at-append", Mutation::AckAtAppend),
-        ("ignore-sync", Mutation::IgnoreSync),
+    /// Every mistake: its name, and the rule that it leaves out.
+    pub const ALL: &'static [(&'static str, Mutation, &'static str)] = &[
+        (
+            "watermark-under-min-isr",
+            Mutation::Rule(Mutant::WatermarkUnderMinIsr),
+            "the high watermark stands still while the ISR is below `min.insync.replicas` (KAFKA-15583)",
+        ),
+        (
+            "watermark-over-proposed-isr",
+            Mutation::Rule(Mutant::WatermarkOverProposedIsr),
+            "the high watermark counts the larger of two possible ISRs (KIP-497)",
+        ),
+        (
+            "join-below-epoch-start",
+            Mutation::Rule(Mutant::JoinBelowEpochStart),
+            "a follower joins the ISR only from the start of the leader epoch on",
+        ),
+        (
+            "join-below-watermark",
+            Mutation::Rule(Mutant::JoinBelowWatermark),
+            "a follower joins the ISR only from the high watermark on",
+        ),
+        (
+            "any-broker-epoch",
+            Mutation::Rule(Mutant::AnyBrokerEpoch),
+            "a follower counts only under the registration that the image holds (KIP-903)",
+        ),
+        (
+            "any-leader-epoch",
+            Mutation::Rule(Mutant::AnyLeaderEpoch),
+            "positions of another leader epoch are refused (KIP-320)",
+        ),
+        (
+            "count-diverging",
+            Mutation::Rule(Mutant::CountDiverging),
+            "a diverging position does not count (KAFKA-13141)",
+        ),
+        (
+            "ignore-unheard",
+            Mutation::Rule(Mutant::IgnoreUnheard),
+            "a member of the ISR that was not heard in this epoch holds the watermark",
+        ),
+        (
+            "keep-followers",
+            Mutation::Rule(Mutant::KeepFollowers),
+            "a new leadership knows nothing of its followers",
+        ),
+        (
+            "truncate-to-watermark",
+            Mutation::TruncateToWatermark,
+            "followers truncate by epoch, never to their watermark (KIP-101)",
+        ),
+        (
+            "truncate-without-own-epochs",
+            Mutation::TruncateWithoutOwnEpochs,
+            "followers compare the answer with their own epochs (KIP-279)",
+        ),
+        (
+            "no-divergence-check",
+            Mutation::NoDivergenceCheck,
+            "a leader compares epochs before it sends (KIP-320)",
+        ),
+        (
+            "diverging-watermark",
+            Mutation::DivergingWatermark,
+            "a diverging answer only truncates (KAFKA-14704)",
+        ),
+        (
+            "append-anywhere",
+            Mutation::AppendAnywhere,
+            "an answer must continue the log end that was asked for",
+        ),
+        (
+            "chunk-of-any-epoch",
+            Mutation::ChunkOfAnyEpoch,
+            "an answer must be of the leader epoch that is followed",
+        ),
+        (
+            "no-restart-per-epoch",
+            Mutation::NoRestartPerEpoch,
+            "every leader epoch begins with a comparison of the logs (KAFKA-7164)",
+        ),
+        (
+            "watermark-above-end",
+            Mutation::WatermarkAboveEnd,
+            "a follower shows no more than it has (KIP-392)",
+        ),
+        (
+            "keep-truncated-epochs",
+            Mutation::KeepTruncatedEpochs,
+            "a truncation takes the epochs beyond the end along (KAFKA-10706)",
+        ),
+        (
+            "keep-empty-epochs",
+            Mutation::KeepEmptyEpochs,
+            "an empty epoch goes when records of an earlier one follow",
+        ),
+        (
+            "old-stream-counts",
+            Mutation::OldStreamCounts,
+            "only the newest stream of a follower counts",
+        ),
+        (
+            "act-before-registration",
+            Mutation::ActBeforeRegistration,
+            "roles are taken only from an image that holds this start's registration",
+        ),
+        (
+            "never-register-again",
+            Mutation::NeverRegisterAgain,
+            "a broker whose registration was replaced registers again",
+        ),
+        ("ack-at-append", Mutation::AckAtAppend, "acks=all waits for the high watermark"),
+        (
+            "ack-at-resignation",
+            Mutation::AckAtResignation,
+            "a leader that resigns has committed nothing of what waits",
+        ),
+        (
+            "lost-is-refused",
+            Mutation::LostIsRefused,
+            "an unanswered AlterPartition may have been applied",
+        ),
+        (
+            "any-refusal-rolls-back",
+            Mutation::AnyRefusalRollsBack,
+            "only two errors say that an AlterPartition was not applied",
+        ),
+        (
+            "leader-ignores-sync",
+            Mutation::LeaderIgnoresSync,
+            "a synced topic's leader counts what it has synced (KAFKA-10533)",
+        ),
+        (
+            "follower-ignores-sync",
+            Mutation::FollowerIgnoresSync,
+            "a synced topic's followers report what they have synced (KAFKA-17332)",
+        ),
+        (
+            "keep-isr-at-registration",
+            Mutation::KeepIsrAtRegistration,
+            "a new registration leaves every ISR (KIP-841)",
+        ),
+        (
+            "any-partition-epoch",
+            Mutation::AnyPartitionEpoch,
+            "AlterPartition is a compare and set on the partition epoch (KIP-497)",
+        ),
+        (
+            "any-leader-epoch-in-alter",
+            Mutation::AnyLeaderEpochInAlter,
+            "AlterPartition of an earlier leader epoch is refused",
+        ),
+        ("unclean-election", Mutation::UncleanElection, "only an in-sync replica is elected"),
+        ("same-leader-epoch", Mutation::SameLeaderEpoch, "another leader has another leader epoch"),
+        (
+            "answer-before-commit",
+            Mutation::AnswerBeforeCommit,
+            "the controller answers what is committed",
+        ),
+        (
+            "forget-committed",
+            Mutation::ForgetCommitted,
+            "a new controller knows all that was committed",
+        ),
     ];
 
     pub fn from_name(name: &str) -> Option<Mutation> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, mutation)| *mutation)
+        Self::ALL.iter().find(|(known, ..)| *known == name).map(|(_, mutation, _)| *mutation)
     }
 
     /// The rule that the machines leave out, if it is one of theirs.
     pub fn rule(self) -> Option<Mutant> {
-        match self {
-            Mutation::Rule(mutant) => Some(mutant),
-            Mutation::TruncateToWatermark
-            | Mutation::NoDivergenceCheck
-            | Mutation::AppendAnywhere
-            | Mutation::ActBeforeRegistration
-            | Mutation::AckAtAppend
-            | Mutation::IgnoreSync => None,
-        }
+        if let Mutation::Rule(mutant) = self { Some(mutant) } else { None }
     }
 }

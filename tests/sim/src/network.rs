@@ -13,6 +13,8 @@ struct Stream {
     is_broken: bool,
     /// What was sent before it broke still arrives.
     drains: bool,
+    /// Every message takes so much longer, microseconds.
+    lag: u64,
     /// The last delivery towards the follower and towards the leader: order holds in a stream.
     last: [u64; 2],
 }
@@ -62,9 +64,16 @@ impl Network {
         }
         let id = self.streams.len() as StreamId;
         let leader = (leader, incarnation);
-        let stream = Stream { follower, leader, is_broken: false, drains: false, last: [0, 0] };
+        let (is_broken, drains) = (false, false);
+        let stream = Stream { follower, leader, is_broken, drains, lag: 0, last: [0, 0] };
         self.streams.insert(id, stream);
         Some(id)
+    }
+
+    pub fn slow_down(&mut self, stream: StreamId, lag: u64) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.lag = lag;
+        }
     }
 
     /// When and to whom a message of the stream is delivered; `None` if it is broken.
@@ -79,7 +88,7 @@ impl Network {
             return None;
         }
         let last = &mut stream.last[usize::from(to_leader)];
-        *last = at.max(*last + 1);
+        *last = (at + stream.lag).max(*last + 1);
         let (node, incarnation) = if to_leader { stream.leader } else { stream.follower };
         Some((*last, node, incarnation))
     }

@@ -123,7 +123,7 @@ impl World {
             self.ctx.after_ms(1, Event::Resume(id));
             self.ctx.after_ms(100, Event::Start(id));
         }
-        if self.ctx.config.stream_loss > 0 {
+        if self.ctx.config.stream_loss > 0 || self.ctx.config.slow_streams > 0 {
             let streams = self.ctx.network.streams_where(|_, _| true);
             self.ctx.break_streams(&streams, false);
         }
@@ -213,8 +213,14 @@ impl World {
         if self.ctx.network.is_blocked(CONTROLLER, id) {
             return;
         }
+        let newest = self.controller.images().len() - 1;
+        let snapshots = self.ctx.config.snapshots;
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
-        let version = node.process.as_ref().expect("it runs").image.version().0 as usize;
+        let mut version = node.process.as_ref().expect("it runs").image.version().0 as usize;
+        if snapshots && version == 0 && newest > 10 && self.ctx.rng.chance(500) {
+            version = self.ctx.rng.range(newest as u64 / 2, newest as u64) as usize;
+            node.load_snapshot(&mut self.ctx, &self.controller.images()[version]);
+        }
         // One that is far behind reads fast.
         let behind = self.controller.images().len() - 1 - version;
         let count = (self.ctx.rng.range(1, 5) as usize).max(behind / 2);
@@ -292,9 +298,10 @@ impl World {
     /// only while all is well and every one of its partitions has another in-sync replica: the
     /// last one standing must not be the one that forgot (KIP-966 without its ELR).
     pub(crate) fn may_lose_power(&self, id: NodeId) -> bool {
-        if self.ctx.config.synced {
-            return true;
-        }
+        self.ctx.config.synced || self.may_lose_everything(id)
+    }
+
+    pub(crate) fn may_lose_everything(&self, id: NodeId) -> bool {
         let image = self.controller.image();
         // Registered as this very start: a former one may still be in an ISR.
         let is_well = |node: &Node| {

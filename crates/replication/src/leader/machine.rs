@@ -73,6 +73,15 @@ impl Leader {
         self.mutant = mutant;
     }
 
+    /// For the simulator's tests of itself: [`Mutant::KeepFollowers`].
+    #[doc(hidden)]
+    pub fn keep_followers(&mut self, former: &Leader) {
+        for follower in &mut self.followers {
+            let known = former.followers.iter().find(|known| known.broker == follower.broker);
+            *follower = known.copied().unwrap_or(*follower);
+        }
+    }
+
     /// The local append ended at `end_offset` (page cache). Never below the former end.
     pub fn appended(
         &mut self,
@@ -113,7 +122,10 @@ impl Leader {
     ) -> Result<(), Refusal> {
         self.advance(now);
         self.check_sender(position)?;
-        self.check_offset(position)?;
+        let checked = self.check_offset(position);
+        if self.mutant != Some(Mutant::CountDiverging) {
+            checked?;
+        }
         let leader_end = self.log.end_offset;
         let mut followers = self.followers.iter_mut();
         let Some(follower) = followers.find(|follower| follower.broker == position.broker) else {
@@ -122,7 +134,7 @@ impl Leader {
         follower.report(now, position, leader_end);
         self.propose_joining(Some(position.broker), effects);
         self.settle(effects);
-        Ok(())
+        checked
     }
 
     /// Brokers of the image changed (registered, fenced, unfenced, shutting down). The map holds at
@@ -349,7 +361,9 @@ impl Leader {
     }
 
     fn check_sender(&self, position: &FollowerPosition) -> Result<(), Refusal> {
-        check_leader_epoch(Some(position.leader_epoch), self.leader_epoch)?;
+        if self.mutant != Some(Mutant::AnyLeaderEpoch) {
+            check_leader_epoch(Some(position.leader_epoch), self.leader_epoch)?;
+        }
         let Some(follower) = self.followers.iter().find(|f| f.broker == position.broker) else {
             return Err(Refusal::NotLeaderOrFollower);
         };
@@ -407,6 +421,9 @@ impl Leader {
             let proposed = self.isr.proposed();
             let in_proposed = proposed.map(|p| p.isr.iter().any(|m| m.broker == follower.broker));
             return in_proposed.unwrap_or(self.isr.committed().contains(&follower.broker));
+        }
+        if self.mutant == Some(Mutant::IgnoreUnheard) && !follower.is_heard() {
+            return false;
         }
         self.isr.may_contain(follower.broker)
             || (self.is_caught_up(follower) && self.is_eligible(follower))

@@ -26,6 +26,7 @@ impl Invariant for IsrHoldsCommitted {
             Fact::Watermark { partition, led: Some(_), .. } => check(*partition, view, committed),
             Fact::Shortened { partition, .. } => check(*partition, view, committed),
             Fact::Watermark { .. }
+            | Fact::TookOver(_)
             | Fact::Applied { .. }
             | Fact::LeaderBegan { .. }
             | Fact::Acked { .. } => Ok(()),
@@ -53,9 +54,8 @@ fn check(
     Ok(())
 }
 
-/// Between losing unsynced records and leaving the ISR with its old registration.
+/// Between losing records and leaving the ISR with its old registration.
 fn has_just_lost_power(member: NodeId, view: &View<'_>) -> bool {
     let registered = view.image.broker(member).map(|broker| broker.epoch);
-    !view.config.synced
-        && view.nodes[&member].lost_under.is_some_and(|lost| Some(lost) == registered)
+    view.nodes[&member].lost_under.is_some_and(|lost| Some(lost) == registered)
 }

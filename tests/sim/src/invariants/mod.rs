@@ -7,6 +7,7 @@ mod epochs_only_rise;
 mod images_equal;
 mod isr_holds_committed;
 mod isr_is_sound;
+mod new_controller_knows_all;
 mod one_leader_per_epoch;
 mod replicas_equal_below_watermark;
 mod watermark_monotonic;
@@ -88,6 +89,7 @@ impl Checker {
                 Box::new(replicas_equal_below_watermark::ReplicasEqualBelowWatermark),
                 Box::new(acked_records_stay::AckedRecordsStay::default()),
                 Box::new(images_equal::ImagesEqual),
+                Box::new(new_controller_knows_all::NewControllerKnowsAll::default()),
                 Box::new(isr_is_sound::IsrIsSound),
             ],
             committed: Committed::new(),

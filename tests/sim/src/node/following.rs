@@ -83,10 +83,21 @@ impl Node {
         }
         let Some(log) = self.disk.get(&partition) else { return };
         let mutation = ctx.config.mutation;
-        let divergence =
-            |leader: types::EpochOffset| Divergence { leader, own: log.epoch_end(leader.epoch) };
+        let divergence = |leader: types::EpochOffset| match mutation {
+            Some(Mutation::TruncateWithoutOwnEpochs) => Divergence { leader, own: None },
+            _ => Divergence { leader, own: log.epoch_end(leader.epoch) },
+        };
+        let shown = shown_by_mistake(mutation, log, &message);
+        if let Some(offset) = shown.filter(|shown| *shown > replica.high_watermark) {
+            replica.high_watermark = offset;
+            let fact = Fact::Watermark { partition, node: self.id, led: None, offset };
+            ctx.facts.push(fact);
+        }
         let chunk = Chunk {
-            leader_epoch: message.leader_epoch,
+            leader_epoch: match mutation {
+                Some(Mutation::ChunkOfAnyEpoch) => follower.role().leader_epoch,
+                _ => message.leader_epoch,
+            },
             position: match mutation {
                 Some(Mutation::AppendAnywhere) => log.end(),
                 _ => message.position,
@@ -155,7 +166,7 @@ impl Node {
         partition: TopicIdPartition,
         position: PositionMessage,
     ) {
-        if Node::is_synced(ctx) && position.restart {
+        if Node::is_follower_synced(ctx) && position.restart {
             self.disk.get_mut(&partition).expect("it follows").sync();
         }
         let Some(follower) = self.follower_mut(partition) else { return };
@@ -178,7 +189,10 @@ impl Node {
             epoch_batches_to_append(leader_epoch, records.iter().map(|record| record.epoch));
         let log = self.disk.get_mut(&partition).expect("it follows");
         for record in &records[..count] {
-            log.append(*record);
+            match ctx.config.mutation {
+                Some(Mutation::KeepEmptyEpochs) => log.append_but_keep_epochs(*record),
+                _ => log.append(*record),
+            }
         }
         let (end, last_epoch) = (log.end(), log.last_epoch());
         self.plan_flush(ctx, partition);
@@ -197,7 +211,10 @@ impl Node {
         let node = self.id;
         let log = self.disk.get_mut(&partition).expect("it follows");
         let before = log.end();
-        log.truncate(end);
+        match ctx.config.mutation {
+            Some(Mutation::KeepTruncatedEpochs) => log.truncate_but_keep_epochs(end),
+            _ => log.truncate(end),
+        }
         ctx.counters.records_truncated += (before.0 - log.end().0) as u64;
         ctx.trace.line(|| {
             format!("{} {node} truncates {} from {before} to {end}", ctx.now, partition.partition)
@@ -209,6 +226,21 @@ impl Node {
         ctx.facts.push(Fact::Shortened { partition, node });
         let follower = self.follower_mut(partition).expect("it follows");
         follower.truncated(now, facts, effects);
+    }
+}
+
+/// A high watermark that a follower with this mistake shows.
+fn shown_by_mistake(
+    mutation: Option<Mutation>,
+    log: &ModelLog,
+    message: &ChunkMessage,
+) -> Option<Offset> {
+    match mutation {
+        Some(Mutation::WatermarkAboveEnd) => Some(message.high_watermark),
+        Some(Mutation::DivergingWatermark) if message.diverging.is_some() => {
+            Some(message.high_watermark.min(log.end()))
+        }
+        _ => None,
     }
 }
 

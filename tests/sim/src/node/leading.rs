@@ -102,7 +102,8 @@ impl Node {
         // What is left of a broken stream must not undo what the next one said.
         let mut later = downstreams.range(stream + 1..);
         let mutation = ctx.config.mutation;
-        if later.any(|(_, other)| other.follower == broker) {
+        let is_old = later.any(|(_, other)| other.follower == broker);
+        if is_old && mutation != Some(Mutation::OldStreamCounts) {
             return;
         }
         let log = self.disk.get(&partition);
@@ -165,11 +166,19 @@ impl Node {
             leader_epoch: message.leader_epoch,
             position: message.offset,
             records: Vec::new(),
-            high_watermark: Offset::ZERO,
+            high_watermark: self.watermark_by_mistake(ctx, partition),
             refusal: refusal.code().map(Refusal::from_code),
             diverging,
         };
         ctx.send_on_stream(stream, false, NodeInput::Chunk { stream, partition, chunk });
+    }
+
+    /// A refusal carries no high watermark.
+    fn watermark_by_mistake(&mut self, ctx: &Context, partition: TopicIdPartition) -> Offset {
+        if ctx.config.mutation != Some(Mutation::DivergingWatermark) {
+            return Offset::ZERO;
+        }
+        self.leader_mut(partition).map_or(Offset::ZERO, |leader| leader.high_watermark())
     }
 
     /// Sends what every follower is due.

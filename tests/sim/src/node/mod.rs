@@ -23,6 +23,15 @@ const REGISTER_RETRY_MS: u64 = 150;
 /// After this the shell ends an AlterPartition call.
 const CALL_TIMEOUT_MS: u64 = 400;
 
+/// What a crash takes besides the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    Nothing,
+    /// What was not synced, wholly or in part.
+    PageCache,
+    Disk,
+}
+
 pub struct Node {
     pub id: NodeId,
     pub disk: BTreeMap<TopicIdPartition, ModelLog>,
@@ -34,7 +43,9 @@ pub struct Node {
     pub deferred: Vec<(Incarnation, NodeInput)>,
     /// Stored by a clean stop.
     pub previous_epoch: BrokerEpoch,
-    /// The registration under which an unsynced crash lost records, until another one is made.
+    /// How often its disk was replaced.
+    pub disks: u64,
+    /// The registration under which a crash lost records that it had reported.
     pub lost_under: Option<BrokerEpoch>,
 }
 
@@ -45,6 +56,8 @@ pub struct Process {
     /// The image that the roles below come from.
     acted: Image,
     pub replicas: BTreeMap<TopicIdPartition, Replica>,
+    /// For one mistake only: the machines of former leaderships.
+    led_before: BTreeMap<TopicIdPartition, Box<Leader>>,
     /// Streams to leaders; `None` while connecting.
     upstreams: BTreeMap<NodeId, Option<StreamId>>,
     /// Streams from followers.
@@ -105,6 +118,7 @@ impl Node {
             is_paused: false,
             deferred: Vec::new(),
             previous_epoch: BrokerEpoch::NONE,
+            disks: 0,
             lost_under: None,
         }
     }
@@ -119,6 +133,7 @@ impl Node {
             image: Image::default(),
             acted: Image::default(),
             replicas: BTreeMap::new(),
+            led_before: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             downstreams: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -133,8 +148,8 @@ impl Node {
         ctx.node_after_ms(2, self.id, incarnation, NodeInput::HeartbeatNow);
     }
 
-    /// The process is gone. A power loss takes what was not synced, wholly or in part.
-    pub fn crash(&mut self, ctx: &mut Context, loses_page_cache: bool) {
+    /// The process is gone, and what the loss takes.
+    pub fn crash(&mut self, ctx: &mut Context, loss: Loss) {
         let Some(process) = self.process.take() else { return };
         ctx.network.stopped(self.id);
         self.is_paused = false;
@@ -143,15 +158,22 @@ impl Node {
         let streams = ctx.network.streams_where(|one, other| one == self.id || other == self.id);
         let drains = ctx.rng.chance(500);
         ctx.break_streams(&streams, drains);
-        if !loses_page_cache {
+        if loss == Loss::Nothing {
             return;
         }
-        self.lost_under = process.broker_epoch.or(self.lost_under);
+        if loss == Loss::Disk || !ctx.config.synced {
+            self.lost_under = process.broker_epoch.or(self.lost_under);
+        }
+        self.disks += u64::from(loss == Loss::Disk);
         for (partition, log) in &mut self.disk {
             let (durable, end) = (log.durable_end(), log.end());
-            let kept = ctx.rng.range(durable.0 as u64, end.0 as u64 + 1) as i64;
-            log.lose_page_cache(Offset(kept));
-            ctx.counters.records_lost_in_crashes += (end.0 - kept) as u64;
+            if loss == Loss::Disk {
+                log.lose_everything();
+            } else {
+                let kept = ctx.rng.range(durable.0 as u64, end.0 as u64 + 1) as i64;
+                log.lose_page_cache(Offset(kept));
+            }
+            ctx.counters.records_lost_in_crashes += (end.0 - log.end().0) as u64;
             ctx.facts.push(Fact::Shortened { partition: *partition, node: self.id });
         }
     }
@@ -162,7 +184,7 @@ impl Node {
         for log in self.disk.values_mut() {
             log.sync();
         }
-        self.crash(ctx, false);
+        self.crash(ctx, Loss::Nothing);
         self.previous_epoch = epoch.unwrap_or(BrokerEpoch::NONE);
     }
 
@@ -212,6 +234,16 @@ impl Node {
         self.plan_wake(ctx);
     }
 
+    /// A start may begin with a snapshot instead of the first batch.
+    pub fn load_snapshot(&mut self, ctx: &mut Context, snapshot: &Image) {
+        let node = self.id;
+        let records = snapshot.to_records();
+        let process = self.process_mut();
+        process.image = Image::from_records(snapshot.version(), &records);
+        ctx.counters.snapshots_loaded += 1;
+        ctx.facts.push(Fact::Applied { node, version: process.image.version() });
+    }
+
     pub fn leads(&self) -> bool {
         let Some(process) = &self.process else { return false };
         process.image.leaders_of(self.id).next().is_some()
@@ -229,7 +261,8 @@ impl Node {
             return;
         }
         let incarnation = process.incarnation;
-        let input = ControllerInput::Register { node, incarnation, previous_epoch };
+        let disk = self.disks;
+        let input = ControllerInput::Register { node, incarnation, previous_epoch, disk };
         ctx.send_to_controller(node, input);
         ctx.node_after_ms(REGISTER_RETRY_MS, node, incarnation, NodeInput::RegisterNow);
     }
@@ -259,7 +292,8 @@ impl Node {
     /// A late registration of a former start took this one's place.
     fn register_again(&mut self, ctx: &mut Context, epoch: BrokerEpoch) {
         let process = self.process_mut();
-        if process.broker_epoch != Some(epoch) {
+        let never = ctx.config.mutation == Some(Mutation::NeverRegisterAgain);
+        if process.broker_epoch != Some(epoch) || never {
             return;
         }
         process.broker_epoch = None;
@@ -295,6 +329,7 @@ impl Node {
         let now = ctx.monotonic();
         let Some(call) = self.process_mut().calls.remove(&call) else { return };
         let mut effects = Vec::new();
+        let answer = mutated(ctx.config.mutation, answer);
         let Some(leader) = self.leader_mut(call.partition) else { return };
         if leader.leader_epoch() != call.leader_epoch {
             return;
@@ -379,10 +414,14 @@ impl Node {
             Role::Offline => {}
         }
     }
+}
 
-    /// Whether the machines are told that the topic is synced.
-    fn is_synced(ctx: &Context) -> bool {
-        ctx.config.synced && ctx.config.mutation != Some(Mutation::IgnoreSync)
+fn mutated(mutation: Option<Mutation>, answer: AlterPartitionAnswer) -> AlterPartitionAnswer {
+    let rolled_back = AlterPartitionAnswer::Refused(ErrorCode::OperationNotAttempted);
+    match (mutation, &answer) {
+        (Some(Mutation::LostIsRefused), AlterPartitionAnswer::Lost) => rolled_back,
+        (Some(Mutation::AnyRefusalRollsBack), AlterPartitionAnswer::Refused(_)) => rolled_back,
+        _ => answer,
     }
 }
 

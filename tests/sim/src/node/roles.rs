@@ -6,9 +6,10 @@ use crate::controller::incarnation_id;
 use crate::event::Fact;
 use crate::mutant::Mutation;
 use metadata::{Image, ImageChanges, Partition};
+use replication::mutant::Mutant;
 use replication::{
-    BrokerState, Follower, FollowerLog, FollowerRole, Leader, LeaderConfig, LeaderLog, LeaderRole,
-    PartitionChange,
+    BrokerState, Follower, FollowerLog, FollowerRole, Leader, LeaderConfig, LeaderEffect,
+    LeaderLog, LeaderRole, PartitionChange, WaitOutcome,
 };
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -105,17 +106,35 @@ impl Node {
         let mut effects = Vec::new();
         let leader = self.leader_mut(partition).expect("it leads");
         leader.resign(&mut effects);
+        if ctx.config.mutation == Some(Mutation::AckAtResignation) {
+            for effect in &mut effects {
+                if let LeaderEffect::Complete { outcome, .. } = effect {
+                    *outcome = WaitOutcome::Committed;
+                }
+            }
+        }
         self.run_leader(ctx, partition, effects);
+        let keeps = ctx.config.mutation == Some(Mutation::Rule(Mutant::KeepFollowers));
         let process = self.process_mut();
-        process.replicas.get_mut(&partition).expect("it leads").role = Role::Offline;
+        let replica = process.replicas.get_mut(&partition).expect("it leads");
+        let former = std::mem::replace(&mut replica.role, Role::Offline);
+        if let (Role::Leader(former), true) = (former, keeps) {
+            process.led_before.insert(partition, former);
+        }
         for downstream in process.downstreams.values_mut() {
             downstream.flows.remove(&partition);
         }
     }
 
+    /// Whether followers are told that the topic is synced.
+    pub(super) fn is_follower_synced(ctx: &Context) -> bool {
+        ctx.config.synced && ctx.config.mutation != Some(Mutation::FollowerIgnoresSync)
+    }
+
     fn lead(&mut self, ctx: &mut Context, partition: TopicIdPartition, state: &Partition) {
         let now = ctx.monotonic();
-        let is_synced = Node::is_synced(ctx);
+        let is_synced =
+            ctx.config.synced && ctx.config.mutation != Some(Mutation::LeaderIgnoresSync);
         let node = self.id;
         let process = self.process.as_mut().expect("a running process takes roles");
         let log = self.disk.get_mut(&partition).expect("entered with the role");
@@ -143,6 +162,9 @@ impl Node {
         let mut effects = Vec::new();
         let mut leader = Leader::new(role, facts, config, now, &mut effects);
         leader.set_mutant(ctx.config.mutation.and_then(|mutation| mutation.rule()));
+        if let Some(former) = process.led_before.get(&partition) {
+            leader.keep_followers(former);
+        }
         replica.role = Role::Leader(Box::new(leader));
         let (epoch, incarnation) = (state.leader_epoch, process.incarnation);
         ctx.trace.line(|| {
@@ -160,7 +182,8 @@ impl Node {
     fn follow(&mut self, ctx: &mut Context, partition: TopicIdPartition, state: &Partition) {
         let now = ctx.monotonic();
         let role = FollowerRole { leader: state.leader, leader_epoch: state.leader_epoch };
-        let is_synced = Node::is_synced(ctx);
+        let is_synced = Node::is_follower_synced(ctx);
+        let is_careless = ctx.config.mutation == Some(Mutation::NoRestartPerEpoch);
         let process = self.process.as_mut().expect("a running process takes roles");
         let is_open = process.upstreams.get(&state.leader).is_some_and(Option::is_some);
         let replica = process.replicas.get_mut(&partition).expect("entered with the role");
@@ -168,6 +191,9 @@ impl Node {
         let mut effects = Vec::new();
         match &mut replica.role {
             Role::Follower(follower) if role.leader_epoch <= follower.role().leader_epoch => return,
+            Role::Follower(follower) if is_careless && role.leader == follower.role().leader => {
+                return;
+            }
             Role::Follower(follower)
                 if ctx.config.mutation != Some(Mutation::TruncateToWatermark) =>
             {
