@@ -427,3 +427,48 @@ async fn a_controlled_shutdown_ends_in_time_and_closes_the_connections() {
     tokio::time::timeout(Duration::from_secs(5), shutdown).await.expect("bounded");
     assert_eq!(client.frame().await, None);
 }
+
+#[tokio::test]
+async fn a_new_start_is_not_led_astray_by_the_history_of_its_topics() {
+    let node = Node::start(&[]).await;
+    let mut client = node.connect().await;
+    create(&mut client, "t", 1).await;
+    client.call(9, &produce("t", -1, &["of the first topic"])).await;
+    // More than is applied as one step, so that the images in between are seen.
+    let much = || {
+        let (broker_id, broker_epoch) =
+            (types::NodeId(1), node.broker.context().core.broker_epoch.get());
+        for _ in 0..100 {
+            let command = metadata::Command::AllocateProducerIds { broker_id, broker_epoch };
+            node.controller.decide(command);
+        }
+    };
+    much();
+    let request = wire::delete_topics::DeleteTopicsRequest {
+        topic_names: vec!["t".into()],
+        timeout_ms: 5000,
+        ..Default::default()
+    };
+    let response = client.call(5, &request).await;
+    assert_eq!(response.responses[0].error_code, 0);
+    much();
+    create(&mut client, "t", 1).await;
+    let response = client.call(9, &produce("t", -1, &["acknowledged"])).await;
+    assert_eq!(produced(&response).error_code, 0);
+    // The controller tells the new start all from the beginning: the first topic, its end, and the
+    // second one, whose records are on disk.
+    let node = node.restart().await;
+    let core = &node.broker.context().core;
+    let mut applied = core.image.watch();
+    let leads = async {
+        while core.image.load().leaders_of(types::NodeId(1)).next().is_none() {
+            applied.changed().await.expect("the broker runs");
+        }
+        // The image is seen a moment before the partitions have followed it.
+        core.image.wait_for(core.image.load().version(), Duration::from_secs(10)).await;
+    };
+    tokio::time::timeout(Duration::from_secs(10), leads).await.expect("leads in time");
+    let mut client = node.connect().await;
+    let response = client.call(12, &fetch("t", 0, 1000)).await;
+    assert_eq!(values(&response), ["acknowledged"]);
+}

@@ -1,7 +1,8 @@
 //! [`ReplicaManager`]: every partition that this broker holds, and the streams between brokers.
 //!
 //! Promises:
-//! - the metadata is followed in order, one image at a time ([`ReplicaManager::apply`]);
+//! - the metadata is followed in order, one image at a time ([`ReplicaManager::apply`]), from the
+//!   first image that shows this start as registered: those before it are history;
 //! - a partition's files go only on a removal that the metadata has committed and that matches the
 //!   topic id on disk; a partition that the metadata does not know becomes `-stray`;
 //! - partitions are looked up without a lock.
@@ -22,6 +23,7 @@ use rpc::replica::replica_server::{Replica, ReplicaServer};
 use rpc::replica::{FollowRequest, FollowResponse};
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -38,8 +40,8 @@ pub struct ReplicaManager {
     previous_broker_epoch: Option<BrokerEpoch>,
     partitions: ArcSwap<Partitions>,
     links: Mutex<BTreeMap<NodeId, Arc<FollowLink>>>,
-    /// What is on disk was compared with the metadata once.
-    has_checked_strays: std::sync::atomic::AtomicBool,
+    /// The images have reached the registration of this start.
+    is_current: AtomicBool,
     own: Weak<ReplicaManager>,
 }
 
@@ -69,7 +71,7 @@ impl ReplicaManager {
             previous_broker_epoch,
             partitions: ArcSwap::default(),
             links: Mutex::default(),
-            has_checked_strays: false.into(),
+            is_current: false.into(),
             own: own.clone(),
         });
         super::upkeep::start(&core, &manager);
@@ -145,7 +147,21 @@ impl ReplicaManager {
         env::tasks::blocking(move || manager.apply_now(&old, &new)).await;
     }
 
+    /// A controller may tell a new start all that ever happened. What was so then may have changed
+    /// twice since: a topic that was deleted and made again under its name, a replica that went and
+    /// came back. To follow that would throw away what is on disk now.
     fn apply_now(&self, old: &Image, new: &Image) {
+        if self.is_current.load(Ordering::Acquire) {
+            return self.follow_image(old, new);
+        }
+        if self.is_own_incarnation(new) {
+            self.follow_image(&Image::default(), new);
+            self.set_strays_aside(new);
+            self.is_current.store(true, Ordering::Release);
+        }
+    }
+
+    fn follow_image(&self, old: &Image, new: &Image) {
         let changes = ImageChanges::between(old, new);
         let brokers = broker_states(new);
         let mut partitions = (*self.partitions.load_full()).clone();
@@ -161,7 +177,6 @@ impl ReplicaManager {
         if !changes.brokers.is_empty() {
             self.apply_brokers(new, &brokers);
         }
-        self.check_strays(new);
     }
 
     fn apply_partition(
@@ -297,14 +312,8 @@ impl ReplicaManager {
         link
     }
 
-    /// Once this start is registered the image is current: what lies on disk and is not ours there
-    /// is set aside, never removed.
-    fn check_strays(&self, image: &Image) {
-        use std::sync::atomic::Ordering;
-        if self.has_checked_strays.load(Ordering::Acquire) || !self.is_own_incarnation(image) {
-            return;
-        }
-        self.has_checked_strays.store(true, Ordering::Release);
+    /// What lies on disk and is not ours by a current image is set aside, never removed.
+    fn set_strays_aside(&self, image: &Image) {
         for (name, topic_id, _) in self.logs.partitions() {
             let id = TopicIdPartition { topic_id, partition: name.partition };
             let is_ours = image.partition(id).is_some_and(|at| at.is_replica(self.core.node_id));

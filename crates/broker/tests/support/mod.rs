@@ -18,7 +18,8 @@ pub struct Node {
     pub broker: Broker,
     pub controller: Arc<StandIn>,
     pub metrics: Arc<telemetry::Metrics>,
-    _directory: tempfile::TempDir,
+    address: String,
+    directory: tempfile::TempDir,
 }
 
 impl Node {
@@ -26,6 +27,24 @@ impl Node {
     pub async fn start(extra: &[(&str, &str)]) -> Node {
         let directory = tempfile::tempdir().expect("a directory");
         let (controller, address) = StandIn::start().await;
+        Node::start_on(directory, controller, address, extra).await
+    }
+
+    /// Stops in order and starts again, on the same directory.
+    pub async fn restart(self) -> Node {
+        let Node { broker, controller, address, directory, .. } = self;
+        broker.controlled_shutdown().await;
+        // With it goes the lock of the directory.
+        drop(broker);
+        Node::start_on(directory, controller, address, &[]).await
+    }
+
+    async fn start_on(
+        directory: tempfile::TempDir,
+        controller: Arc<StandIn>,
+        address: String,
+        extra: &[(&str, &str)],
+    ) -> Node {
         let mut properties = config::Properties::new();
         let log_dir = directory.path().join("log").display().to_string();
         for (key, value) in [
@@ -48,13 +67,13 @@ impl Node {
             config: Arc::new(config),
             metrics: metrics.clone(),
             control: tokio::runtime::Handle::current(),
-            controllers: vec![address],
+            controllers: vec![address.clone()],
             grpc: vec![("GRPC".to_owned(), "127.0.0.1:1".parse().expect("an address"))],
         };
         let broker = Broker::start(options, Env::real()).await.expect("the broker starts");
         let ready = tokio::time::timeout(Duration::from_secs(10), broker.ready()).await;
         ready.expect("the broker takes part within ten seconds");
-        Node { broker, controller, metrics, _directory: directory }
+        Node { broker, controller, metrics, address, directory }
     }
 
     /// A client's connection to the first listener.
