@@ -298,7 +298,7 @@ impl Partition {
         self.shared.tasks.spawn(async move {
             loop {
                 let log = partition.log.clone();
-                let synced = env::tasks::blocking(move || log.sync()).await;
+                let synced = env::tasks::blocking(move || log.sync().map(|_| ())).await;
                 if !partition.sync_done(synced) {
                     return;
                 }
@@ -307,18 +307,18 @@ impl Partition {
     }
 
     /// Tells the machine what is durable; true if more was appended during the sync.
-    fn sync_done(self: &Arc<Self>, synced: Result<Offset, log::LogDirError>) -> bool {
+    fn sync_done(self: &Arc<Self>, synced: Result<(), log::LogDirError>) -> bool {
         let mut state = self.lock();
         let now = self.now();
         let state = &mut *state;
-        let offset = match synced {
-            Ok(offset) => offset,
-            Err(error) => {
-                tracing::error!(partition = %self.name, %error, "sync failed");
-                state.is_syncing = false;
-                return false;
-            }
-        };
+        if let Err(error) = synced {
+            tracing::error!(partition = %self.name, %error, "sync failed");
+            state.is_syncing = false;
+            return false;
+        }
+        // As it is now, under the lock: since the sync ended, the log may have been truncated, and
+        // other records, not synced, may stand where the synced ones stood.
+        let offset = self.log.lock().synced_offset();
         match &mut state.role {
             Role::Leading(leader) => {
                 let mut effects = Vec::new();
