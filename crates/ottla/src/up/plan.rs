@@ -24,6 +24,12 @@ pub(crate) enum PlanError {
         "{path} holds a cluster of {found} brokers: give --brokers {found}, or --clean to forget it"
     )]
     OtherSize { path: String, found: usize },
+    #[error(
+        "{path} holds a cluster on port {found}: leave --port out, or give --clean to forget it"
+    )]
+    OtherPort { path: String, found: u16 },
+    #[error("cannot keep a cluster in {path}: {error}")]
+    Directory { path: String, error: io::Error },
     #[error("port {0} of the cluster in this data directory is taken: is it running already?")]
     Running(u16),
     #[error("{0} is used by another `ottla up`")]
@@ -63,13 +69,15 @@ impl Plan {
         if args.clean {
             clean(&args.data_dir, env)?;
         }
-        env.disk.create_dir_all(&args.data_dir)?;
+        let unusable = |error| PlanError::Directory { path: shown.clone(), error };
+        env.disk.create_dir_all(&args.data_dir).map_err(unusable)?;
         let lock =
             env.disk.lock(&args.data_dir.join(".lock")).map_err(|error| match error.kind() {
                 io::ErrorKind::WouldBlock => PlanError::Locked(shown.clone()),
-                _ => PlanError::Io(error),
+                _ => unusable(error),
             })?;
         let state = read_state(&args.data_dir, env)?;
+        check_port(args, state.as_ref())?;
         let layout = match state {
             Some(state) if state.brokers.len() != usize::from(args.brokers) => {
                 return Err(PlanError::OtherSize { path: shown, found: state.brokers.len() });
@@ -172,6 +180,17 @@ impl PlannedNode {
 
     pub(super) fn log_file(&self) -> PathBuf {
         self.directory.join("server.log")
+    }
+}
+
+/// A cluster keeps its ports: its controllers know each other by them.
+fn check_port(args: &Args, state: Option<&State>) -> Result<(), PlanError> {
+    let found = state.and_then(|state| state.brokers.first()).map(|first| first.kafka);
+    match (args.port, found) {
+        (Some(asked), Some(found)) if asked != 0 && asked != found => {
+            Err(PlanError::OtherPort { path: args.data_dir.display().to_string(), found })
+        }
+        (Some(_) | None, Some(_) | None) => Ok(()),
     }
 }
 

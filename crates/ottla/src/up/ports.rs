@@ -41,15 +41,20 @@ pub(super) async fn choose(env: &Env, count: u16, asked: Option<u16>) -> io::Res
         let layout: Option<Vec<Ports>> = (0..count).map(|index| Ports::of(first, index)).collect();
         let taken = match &layout {
             Some(layout) => first_taken(env, layout).await,
-            None => Some(u16::MAX),
+            None => None,
         };
+        let refused = |text| Err(io::Error::new(io::ErrorKind::AddrInUse, text));
         match (layout, taken, asked) {
             (Some(layout), None, _) => return Ok(layout),
-            (_, Some(port), Some(_)) => {
-                let text = format!("port {port} is taken or does not exist: give another --port");
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+            (Some(_), Some(port), Some(_)) => {
+                return refused(format!("port {port} is taken: give another --port"));
             }
-            _ => {}
+            (None, _, Some(asked)) => {
+                return refused(format!(
+                    "{count} brokers do not fit above port {asked}: give a lower --port"
+                ));
+            }
+            (_, _, None) => {}
         }
     }
     any_free(env, count).await
