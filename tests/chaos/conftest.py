@@ -74,11 +74,12 @@ def pytest_terminal_summary(terminalreporter):
     if not _REPORTS:
         return
     terminalreporter.section("chaos")
-    line = "{:28} {:>9} {:>5} {:>7} {:>9} {:>8} {:>6} {:>7}  {}".format
+    line = "{:28} {:>9} {:>5} {:>7} {:>9} {:>8} {:>6} {:>6} {:>6} {:>6}  {}".format
     terminalreporter.write_line(line("scenario", "acked", "lost", "doubled", "reordered",
-                                     "diverged", "epochs", "stall", "fired"))
+                                     "diverged", "epochs", "p50 s", "p99 s", "max s", "fired"))
     for r in _REPORTS:
         fired = " ".join(f"{kind}:{count}" for kind, count in r.fired.items()) or "-"
         terminalreporter.write_line(line(
             r.scenario, r.acknowledged, r.lost, r.doubled, r.reordered, r.diverged,
-            r.leader_epochs, f"{r.stall_s:.2f} s", fired))
+            r.leader_epochs, f"{r.stall(0.5):.2f}", f"{r.stall(0.99):.2f}", f"{r.stall_s:.2f}",
+            fired))

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 
 _FILLER = random.Random(0).randbytes(1 << 20).translate(bytes(32 + i % 95 for i in range(256)))
 _SHOWN = 5
+# Shorter times between two acknowledgements are the client's own batching.
+PAUSE_MIN = 0.02
 
 
 def value(partition, counter, size):
@@ -42,14 +44,25 @@ class PartitionHistory:
     acknowledged: dict = field(default_factory=dict)  # counter -> offset
     unknown: set = field(default_factory=set)  # counters without a clear answer
     refused: set = field(default_factory=set)  # counters that were certainly not appended
-    stall: float = 0.0  # the longest time between two acknowledgements, in seconds
+    pauses: list = field(default_factory=list)  # (from, to) without an acknowledgement
     last_acknowledged_at: float = None
 
     def acknowledge(self, counter, offset, now):
         self.acknowledged[counter] = offset
-        if self.last_acknowledged_at is not None:
-            self.stall = max(self.stall, now - self.last_acknowledged_at)
+        last = self.last_acknowledged_at
+        if last is not None and now - last > PAUSE_MIN:
+            self.pauses.append((last, now))
         self.last_acknowledged_at = now
+
+    @property
+    def stall(self):
+        """The longest time between two acknowledgements, in seconds."""
+        return max((end - start for start, end in self.pauses), default=0.0)
+
+    def stall_between(self, start, end):
+        """The longest of the pauses that touch a stretch of time."""
+        touching = (to - at for at, to in self.pauses if at < end and to > start)
+        return max(touching, default=0.0)
 
 
 @dataclass

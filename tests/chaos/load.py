@@ -27,6 +27,8 @@ class Load:
         self.size = size
         self.history = {p: PartitionHistory() for p in range(partitions)}
         self.errors = []  # what the client itself calls fatal
+        self.notices = []  # what it tells its user besides lost connections and unsent records
+        self.failed = []  # records that it gave up
         self._rate = rate
         self._acknowledged = 0
         self._stopping = threading.Event()
@@ -67,6 +69,8 @@ class Load:
     def _on_error(self, error):
         if error.fatal():
             self.errors.append(error.str())
+        elif error.code() != confluent_kafka.KafkaError._TRANSPORT:
+            self.notices.append(error.str())
 
     def _run(self):
         partitions = len(self.history)
@@ -87,8 +91,10 @@ class Load:
             if error is None:
                 sends.acknowledge(counter, message.offset(), time.monotonic())
                 self._acknowledged += 1
-            elif error.code() in _REFUSALS:
-                sends.refused.add(counter)
+            else:
+                self.failed.append(f"{partition}: record {counter}: {error.str()}")
+                if error.code() in _REFUSALS:
+                    sends.refused.add(counter)
 
         while not self._stopping.is_set():
             try:

@@ -34,7 +34,8 @@ class Report:
     compared_mb: float = 0.0
     segments: int = 0  # the most of a partition
     leader_epochs: int = 0  # all partitions' together
-    stall_s: float = 0.0
+    stall_s: float = 0.0  # the longest of all
+    stalls: list = field(default_factory=list)  # of each fault, the longest of any partition
     fired: dict = field(default_factory=dict)
     examples: list = field(default_factory=list)
 
@@ -42,6 +43,11 @@ class Report:
     def faults(self):
         return (self.lost + self.doubled + self.reordered + self.foreign + self.holes
                 + self.unanswered + self.diverged)
+
+    def stall(self, share):
+        """The stall that this share of the faults stayed below."""
+        ordered = sorted(self.stalls) or [self.stall_s]
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
     def json(self):
         return json.dumps(asdict(self))
@@ -54,6 +60,7 @@ class Scenario:
         self.report = Report(name)
         self.cluster = cluster
         self.faults = Faults(cluster)
+        self.ends = {}  # the high watermarks once the load has ended
         self.topic = f"chaos-{uuid.uuid4().hex[:8]}"
         self._create()
         self.load = Load(cluster.bootstrap, self.topic, PARTITIONS, RATE, VALUE_BYTES)
@@ -96,7 +103,7 @@ class Scenario:
         """Ends the load, reads everything back, compares, and says what was found."""
         history = self.load.finish()
         self.in_sync()
-        ends = {p: self.cluster.end_offset(self.topic, p) for p in range(PARTITIONS)}
+        ends = self.ends = {p: self.cluster.end_offset(self.topic, p) for p in range(PARTITIONS)}
         read = read_all(self.cluster.bootstrap, self.topic, ends)
         verdict = judge(history, read, VALUE_BYTES)
         report = self.report
@@ -105,10 +112,16 @@ class Scenario:
         report.unanswered = verdict.unknown
         report.examples = verdict.examples + self.load.errors
         report.stall_s = round(max(sends.stall for sends in history.values()), 3)
+        report.stalls = self._stalls(history)
         report.fired = self.faults.fired
         self._compare(ends)
         self._must_fire(history, expects_fault)
         return report
+
+    def _stalls(self, history):
+        struck = [*self.faults.struck, time.monotonic()]
+        return [round(max(sends.stall_between(start, end) for sends in history.values()), 3)
+                for start, end in zip(struck, struck[1:])]
 
     def _compare(self, ends):
         report = self.report

@@ -7,7 +7,18 @@ Every scenario runs on a cluster of its own. `--rounds` and `--storm` make them 
 import random
 import time
 
+from reader import Reader
 from scenario import Scenario
+
+# The goal of a stop is well below a second; this allows for a busy machine and a debug build.
+STOP_MAX = 3.0
+
+
+def seed_of(request):
+    seed = request.config.getoption("--seed")
+    seed = random.randrange(1 << 32) if seed is None else seed
+    print(f"--seed {seed}")
+    return seed
 
 
 def test_a_calm_cluster_keeps_everything(cluster, reported):
@@ -84,13 +95,47 @@ def test_a_paused_leader_that_wakes_acknowledges_nothing_of_its_own(cluster, rep
     reported(report)
 
 
+def test_a_rolling_restart_is_not_seen_by_clients(cluster, reported, rounds):
+    """Each broker is told to stop, and started again once it has: no client hears of an error."""
+    with Scenario("rolling restart", cluster) as s:
+        reader = Reader(cluster.bootstrap, s.topic, f"group-{s.topic}").start()
+        took = []
+        for _ in rounds:
+            for id in list(cluster.nodes):
+                took.append(s.faults.terminate(id))
+                s.flow()
+                s.faults.start(id)
+                s.in_sync()
+                s.flow()
+    report = s.finish()
+    errors = reader.finish(s.ends) + s.load.errors + s.load.notices + s.load.failed
+    print(f"stops took {max(took):.2f} s at most; the reader waited {reader.longest_pause:.2f} s")
+    assert errors == []
+    assert max(took) < STOP_MAX
+    reported(report)
+
+
+def test_a_storm_of_restarts_costs_nothing(cluster, reported, request):
+    """Nodes die and come back without a pause for anyone to recover; two may be down at once."""
+    seed = seed_of(request)
+    dice = random.Random(seed)
+    with Scenario(f"restarts {seed}", cluster) as s:
+        ends = time.monotonic() + request.config.getoption("--storm")
+        while time.monotonic() < ends:
+            victims = dice.sample(list(cluster.nodes), dice.choice([1, 1, 2]))
+            s.faults.kill(*victims)
+            s.faults.start_unready(*victims)
+            time.sleep(dice.uniform(0, 1))
+        s.flow()
+        s.in_sync()
+    reported(s.finish())
+
+
 def test_a_storm_of_kills_and_pauses_costs_nothing(cluster, reported, request):
     """Faults strike whether the cluster has recovered from the last one or not; a majority of the
     nodes may be down for a while."""
-    seed = request.config.getoption("--seed")
-    seed = random.randrange(1 << 32) if seed is None else seed
+    seed = seed_of(request)
     dice = random.Random(seed)
-    print(f"--seed {seed}")
     with Scenario(f"storm {seed}", cluster) as s:
         ends = time.monotonic() + request.config.getoption("--storm")
         while time.monotonic() < ends:
