@@ -1,5 +1,6 @@
 """Fixtures: one cluster of three processes for the whole run, and a topic per test."""
 
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
+import record  # noqa: E402
 from clients.confluent import ConfluentAdmin  # noqa: E402
 from harness import Cluster  # noqa: E402
+from harness.kafka import VERSION, warm_tools  # noqa: E402
 
 # What the tests assume of a cluster; everything else is at its default.
 OVERRIDES = {
@@ -23,6 +26,8 @@ OVERRIDES = {
 def pytest_addoption(parser):
     parser.addoption("--system", default="ottla", choices=["ottla", "kafka"],
                      help="what to test: ottla (the built binary, or OTTLA_BIN) or Apache Kafka")
+    parser.addoption("--record", action="store_true",
+                     help="write docs/compatibility.md: what each client used and was told")
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +36,18 @@ def system(request):
 
 
 @pytest.fixture(scope="session")
-def cluster(system):
+def cluster(system, request):
+    recording = request.config.getoption("--record") and system == "ottla"
+    if recording:
+        os.environ["OTTLA_LOG_FILTER"] = record.LOG_FILTER
     with Cluster(system, overrides=OVERRIDES) as cluster:
+        warm_tools(cluster.bootstrap, "warm")
         yield cluster
+        if recording:
+            seen = record.Seen()
+            for id in cluster.nodes:
+                seen.add_log(cluster.nodes[id].process.log_path)
+            record.PAGE.write_text(seen.page(VERSION))
 
 
 @pytest.hookimpl(hookwrapper=True)

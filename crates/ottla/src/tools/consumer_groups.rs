@@ -141,7 +141,7 @@ async fn describe(
         let table = if args.members {
             members_table(&described, args.verbose)?
         } else if args.state.is_some() {
-            state_table(client, &described).await?
+            state_table(client, &described, args.verbose).await?
         } else {
             offsets_table(client, &described, args.verbose).await?
         };
@@ -240,9 +240,17 @@ fn members_table(group: &DescribedGroup, verbose: bool) -> Result<Table, ToolErr
         Cell::fixed("#PARTITIONS", 15),
     ]);
     if verbose {
-        header.push(Cell::fixed("ASSIGNMENT", 0));
+        header.extend([
+            Cell::fixed("CURRENT-EPOCH", 15),
+            Cell::wide("CURRENT-ASSIGNMENT", 20),
+            Cell::fixed("TARGET-EPOCH", 15),
+            Cell::wide("TARGET-ASSIGNMENT", 20),
+        ]);
+    } else {
+        // Kafka's line ends with a space.
+        header.push(Cell::fixed("", 0));
     }
-    let mut table = Table::new(header);
+    let mut table = Table::new(header).keeping_headings();
     for member in &group.members {
         let assigned = decode_assignment(&member.assignment)?;
         let mut cells = vec![group.group_id.clone(), member.member_id.clone()];
@@ -252,14 +260,18 @@ fn members_table(group: &DescribedGroup, verbose: bool) -> Result<Table, ToolErr
         let count = assigned.len().to_string();
         cells.extend([member.host.clone(), member.client_id.clone(), count]);
         if verbose {
-            cells.push(assignment_text(&assigned));
+            // Classic groups have no epochs and no target.
+            let assigned = assignment_text(&assigned);
+            cells.extend(["-".to_owned(), assigned, "-".to_owned(), "-".to_owned()]);
+        } else {
+            cells.push(String::new());
         }
         table.add(cells);
     }
     Ok(table)
 }
 
-/// `topic(0,1),other(2)`; `-` for nothing.
+/// `topic:0,1;other:2`; `-` for nothing.
 fn assignment_text(assigned: &[TopicPartition]) -> String {
     let mut by_topic: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
     for of in assigned {
@@ -270,28 +282,38 @@ fn assignment_text(assigned: &[TopicPartition]) -> String {
     }
     let topics = by_topic.into_iter().map(|(topic, mut partitions)| {
         partitions.sort_unstable();
-        format!("{topic}({})", super::common::join(partitions, ","))
+        format!("{topic}:{}", super::common::join(partitions, ","))
     });
-    super::common::join(topics, ",")
+    super::common::join(topics, ";")
 }
 
-async fn state_table(client: &Client, group: &DescribedGroup) -> Result<Table, ToolError> {
+async fn state_table(
+    client: &Client,
+    group: &DescribedGroup,
+    verbose: bool,
+) -> Result<Table, ToolError> {
     let cluster = client.describe_cluster().await?;
     let coordinator = cluster.brokers.iter().find(|broker| broker.id == group.coordinator);
     let addr = coordinator.map_or_else(|| "-".to_owned(), |broker| broker.addr());
-    let mut table = Table::new(vec![
-        Cell::wide("GROUP", 25),
+    let mut header = vec![
+        Cell::wide("GROUP", 15),
         Cell::wide("COORDINATOR (ID)", 25),
         Cell::fixed("ASSIGNMENT-STRATEGY", 20),
         Cell::fixed("STATE", 20),
-        Cell::fixed("#MEMBERS", 0),
-    ]);
-    table.add(vec![
+    ];
+    let mut cells = vec![
         group.group_id.clone(),
         format!("{addr}  ({})", group.coordinator),
-        group.protocol.clone(),
+        if group.protocol.is_empty() { "-".to_owned() } else { group.protocol.clone() },
         group.state.clone(),
-        group.members.len().to_string(),
-    ]);
+    ];
+    if verbose {
+        header.extend([Cell::fixed("GROUP-EPOCH", 15), Cell::fixed("TARGET-ASSIGNMENT-EPOCH", 25)]);
+        cells.extend(["-".to_owned(), "-".to_owned()]);
+    }
+    header.push(Cell::fixed("#MEMBERS", 0));
+    cells.push(group.members.len().to_string());
+    let mut table = Table::new(header);
+    table.add(cells);
     Ok(table)
 }

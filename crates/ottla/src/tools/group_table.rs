@@ -23,15 +23,21 @@ impl Cell {
     }
 }
 
-/// Rows under headings. A table without rows prints nothing.
+/// Rows under headings. A table without rows prints nothing, unless it keeps its headings.
 pub struct Table {
     header: Vec<Cell>,
     rows: Vec<Vec<String>>,
+    keeps_headings: bool,
 }
 
 impl Table {
     pub fn new(header: Vec<Cell>) -> Table {
-        Table { header, rows: Vec::new() }
+        Table { header, rows: Vec::new(), keeps_headings: false }
+    }
+
+    /// Headings are printed even where no row follows.
+    pub fn keeping_headings(self) -> Table {
+        Table { keeps_headings: true, ..self }
     }
 
     /// A row with as many cells as the header has.
@@ -42,7 +48,7 @@ impl Table {
 
     /// Prints an empty line, the headings and the rows.
     pub fn print(mut self, out: &mut dyn Write) -> Result<(), ToolError> {
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && !self.keeps_headings {
             return Ok(());
         }
         for (column, cell) in self.header.iter_mut().enumerate() {
