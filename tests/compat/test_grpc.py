@@ -108,16 +108,17 @@ def test_refusals_are_statuses_that_name_kafkas_error_and_the_value(generic, nam
     assert code == grpc.StatusCode.NOT_FOUND
 
 
-def test_metrics_and_readiness_are_told_over_http(system, cluster):
+def test_metrics_and_readiness_are_told_over_http(system, cluster, make_topic):
     if system == "kafka":
         pytest.skip("Apache Kafka has neither")
+    make_topic()
     for node in cluster.nodes.values():
         with urllib.request.urlopen(f"http://127.0.0.1:{node.ports[3]}/readyz", timeout=5) as page:
             assert json.load(page)["broker_ready"]
         with urllib.request.urlopen(f"http://127.0.0.1:{node.ports[3]}/metrics", timeout=5) as page:
             text = page.read().decode()
         for metric in ("under_replicated_partitions", "offline_partitions", "isr_shrinks_total",
-                       "isr_expands_total", "leader_elections", "request_time_seconds_bucket",
+                       "isr_expands_total", "leader_elections_total", "request_time_seconds_bucket",
                        "request_bytes_total", "response_bytes_total", "partition_log_end_offset",
                        "partition_high_watermark_offset"):
             assert f"ottla_{metric}" in text, f"no metric {metric}"

@@ -5,7 +5,7 @@ use std::fmt;
 /// One thing that is wrong. The text names the key, and the value where there is one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("unknown key {name}{}", hint(.nearest))]
+    #[error("unknown key {name}{}", hint(.name, .nearest))]
     UnknownKey { name: String, nearest: Option<&'static str> },
     /// The value does not parse or is outside the allowed range.
     #[error("invalid value {value} for configuration {name}: {reason}")]
@@ -27,10 +27,33 @@ pub enum ConfigError {
     NotAList { name: String },
 }
 
-fn hint(nearest: &Option<&'static str>) -> String {
+fn hint(name: &str, nearest: &Option<&'static str>) -> String {
     match nearest {
+        _ if name.starts_with("zookeeper.") => {
+            " (there is no ZooKeeper: remove it, and name the controllers in \
+             controller.quorum.voters)"
+                .to_owned()
+        }
         Some(nearest) => format!(" (did you mean {nearest}?)"),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_told_with_what_to_do() {
+        let said = |name: &str, nearest| {
+            ConfigError::UnknownKey { name: name.to_owned(), nearest }.to_string()
+        };
+        assert_eq!(
+            said("node.idd", Some("node.id")),
+            "unknown key node.idd (did you mean node.id?)"
+        );
+        assert_eq!(said("x", None), "unknown key x");
+        assert!(said("zookeeper.connect", None).contains("controller.quorum.voters"));
     }
 }
 
