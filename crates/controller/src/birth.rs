@@ -119,28 +119,17 @@ impl Birth {
         !self.raft.is_empty() && self.raft.report().has_voter(self.raft.id())
     }
 
-    /// Returns when this node is not a member any more, or hears of no leader for long.
+    /// Returns when this node is not a member any more, or hears of no leader for long. A restarted
+    /// node goes on knowing the leader that it had, so it is the silence that counts.
     async fn wait_until_lost(&mut self) {
         let mut reports = self.raft.watch();
-        let own = self.raft.id();
-        loop {
-            let well = reports.borrow_and_update().leader.is_some();
-            if !self.is_member() {
-                return;
-            }
+        while self.is_member() {
             self.told = None;
-            let changed = reports.changed();
-            if well {
-                if changed.await.is_err() {
-                    return std::future::pending().await;
-                }
-                continue;
-            }
-            let mut waiting = self.raft.watch();
-            let found =
-                waiting.wait_for(|report| report.leader.is_some() || !report.has_voter(own));
-            if tokio::time::timeout(LOST_AFTER, found).await.is_err() {
-                return;
+            match tokio::time::timeout(LOST_AFTER, reports.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return std::future::pending().await,
+                Err(_) if self.raft.leader_is_silent(LOST_AFTER).await => return,
+                Err(_) => {}
             }
         }
     }

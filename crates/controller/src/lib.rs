@@ -70,6 +70,11 @@ pub enum StartError {
     WrongCluster { directory: String, found: String, expected: String },
     #[error("directory {directory} belongs to node {found}, not to node {expected}")]
     WrongNode { directory: String, found: i32, expected: i32 },
+    #[error(
+        "directory {directory} has lost its journal, and with it votes and records: empty it, and \
+         the node joins its cluster anew"
+    )]
+    JournalMissing { directory: String },
     #[error("directory {directory} is used by another process")]
     Locked { directory: String },
     #[error("invalid option: {0}")]
@@ -245,6 +250,11 @@ impl Files {
         })?;
         let cluster_id = options.cluster_id.as_deref();
         let identity = Identity::load(env, directory, options.node_id, cluster_id)?;
+        // The journal is made before the identity is written, so one without the other has lost it.
+        if identity.is_some() && !Journal::exists(&*env.disk, directory)? {
+            let directory = directory.display().to_string();
+            return Err(StartError::JournalMissing { directory });
+        }
         let journal = Journal::open(
             env.disk.clone(),
             JournalOptions {
@@ -254,6 +264,10 @@ impl Files {
                 _lock: Some(lock),
             },
         )?;
+        let identity = match identity {
+            Some(identity) => identity,
+            None => Identity::create(env, directory, options.node_id)?,
+        };
         let snapshots = SnapshotFiles::new(env.disk.clone(), directory.clone());
         let simulated = options.raft.simulated;
         let store = if simulated { None } else { AppliedStore::open(directory) };

@@ -203,6 +203,18 @@ impl MetaRaft {
         acked.is_some_and(|at| openraft::Instant::elapsed(&*at) > self.quorum_lost_after)
     }
 
+    /// Whether this member does not lead, and nobody who does has spoken to it for so long.
+    pub async fn leader_is_silent(&self, time: Duration) -> bool {
+        if self.report().is_leader {
+            return false;
+        }
+        let silent = move |state: &openraft::RaftState<TypeConfig>| {
+            let heard_at = state.vote_last_modified();
+            heard_at.is_none_or(|at| openraft::Instant::elapsed(&at) > time)
+        };
+        self.raft.with_raft_state(silent).await.unwrap_or(false)
+    }
+
     /// Makes `member` a voter in the place of every other member of the same node: first a learner
     /// that catches up, then a change of the voters. Safe to repeat.
     pub async fn admit(&self, member: MemberId, address: &str) -> Result<(), String> {

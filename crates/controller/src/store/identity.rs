@@ -23,18 +23,16 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the directory's identity, or gives it a new one.
+    /// Reads the directory's identity, if it has one.
     pub fn load(
         env: &Env,
         directory: &Path,
         node_id: NodeId,
         cluster_id: Option<&str>,
-    ) -> Result<Identity, StartError> {
+    ) -> Result<Option<Identity>, StartError> {
         let path = directory.join(FILE);
         if !env.disk.exists(&path) {
-            let identity = Identity { node_id, directory_id: env.rng.uuid(), cluster_id: None };
-            identity.save(env, directory)?;
-            return Ok(identity);
+            return Ok(None);
         }
         let identity = parse(&path, &read_file(&*env.disk, &path)?)?;
         let directory = directory.display().to_string();
@@ -48,6 +46,13 @@ impl Identity {
             let (found, expected) = (found.to_owned(), expected.to_owned());
             return Err(StartError::WrongCluster { directory, found, expected });
         }
+        Ok(Some(identity))
+    }
+
+    /// Gives a directory that has none an identity.
+    pub fn create(env: &Env, directory: &Path, node_id: NodeId) -> io::Result<Identity> {
+        let identity = Identity { node_id, directory_id: env.rng.uuid(), cluster_id: None };
+        identity.save(env, directory)?;
         Ok(identity)
     }
 

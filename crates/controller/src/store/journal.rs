@@ -17,7 +17,7 @@ use env::{Disk, File};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Encoded entries kept in memory; older ones are read from the file.
@@ -191,6 +191,11 @@ impl Journal {
         let writer =
             Writer::start(disk, options, index.clone(), recovered.next_sequence, recovered.tail)?;
         Ok(Journal { index, writer: Arc::new(writer) })
+    }
+
+    /// Whether a directory has files of a journal.
+    pub fn exists(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
+        recovery::segment_numbers(disk, directory).map(|numbers| !numbers.is_empty())
     }
 
     fn lock(&self) -> MutexGuard<'_, Index> {

@@ -86,7 +86,7 @@ pub fn recover(disk: &dyn Disk, directory: &Path) -> io::Result<Recovered> {
     Ok(state)
 }
 
-fn segment_numbers(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<u64>> {
+pub fn segment_numbers(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<u64>> {
     let names = disk.list(directory)?;
     let stems = names.iter().filter_map(|entry| entry.name.strip_suffix(SUFFIX));
     Ok(stems.filter_map(|stem| stem.parse().ok()).collect())

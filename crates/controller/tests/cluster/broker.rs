@@ -31,7 +31,14 @@ pub fn registration(id: i32) -> RegisterBroker {
 
 /// Registers a broker; the version is where its registration took effect.
 pub async fn register(cluster: &Cluster, id: i32) -> (BrokerEpoch, MetadataVersion) {
-    let mut registration = registration(id);
+    register_as(cluster, registration(id)).await
+}
+
+/// Registers a broker as given, but for the cluster's id.
+pub async fn register_as(
+    cluster: &Cluster,
+    mut registration: RegisterBroker,
+) -> (BrokerEpoch, MetadataVersion) {
     let active = cluster.active().await;
     let named = cluster.until(active, "a name", |status| !status.cluster_id.is_empty()).await;
     registration.cluster_id = named.cluster_id;
@@ -87,7 +94,16 @@ impl Beats {
 
 /// Brings a broker to life: registered and unfenced.
 pub async fn live(cluster: &Cluster, id: i32) -> (Beats, pb::HeartbeatRequest) {
-    let (epoch, version) = register(cluster, id).await;
+    live_as(cluster, registration(id)).await
+}
+
+/// Brings a broker to life with this registration.
+pub async fn live_as(
+    cluster: &Cluster,
+    registration: RegisterBroker,
+) -> (Beats, pb::HeartbeatRequest) {
+    let id = registration.broker_id.0;
+    let (epoch, version) = register_as(cluster, registration).await;
     let mut beats = Beats::open(cluster, cluster.active().await).await;
     let request = pb::HeartbeatRequest {
         broker_id: id,

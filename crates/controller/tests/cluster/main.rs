@@ -2,7 +2,10 @@
 //! snapshots, brokers' liveness.
 
 mod broker;
+mod detection;
+mod directories;
 mod harness;
+mod submits;
 
 use broker::{follow, live, register};
 use controller::{QuorumSource, StartError};
@@ -96,8 +99,7 @@ fn a_killed_active_controller_is_replaced_in_time_and_nothing_is_lost() {
             let took = clock.now() - start;
             println!("round {round}: controller {next} replaced {killed} in {took:?}");
             assert_ne!(next, killed);
-            // The goal is 1.5 s; the rest is for a machine that does other things too.
-            assert!(took < Duration::from_millis(2500), "took {took:?}");
+            assert!(took < Duration::from_millis(1500), "took {took:?}");
             let (image, _) = follow(&cluster, next, Image::default(), before).await;
             assert!(image.topic_by_name("before").is_some());
             cluster.start(killed);
@@ -177,6 +179,8 @@ fn a_node_far_behind_catches_up_by_snapshot() {
         register(&cluster, 1).await;
         let victim = if cluster.active().await == 2 { 3 } else { 2 };
         let old = cluster.nodes[&victim].status.borrow().version;
+        // A broker that goes away at the same time, with what it knows.
+        let (away, _) = follow(&cluster, victim, Image::default(), old).await;
         cluster.kill(victim);
         let mut version = old;
         for id in 10..70 {
@@ -187,6 +191,9 @@ fn a_node_far_behind_catches_up_by_snapshot() {
         assert!(!files(&cluster.directory(victim), ".snapshot").is_empty());
         let (image, by_snapshot) = follow(&cluster, victim, Image::default(), version).await;
         assert!(by_snapshot && image.brokers().count() == 61);
+        let (caught_up, by_snapshot) = follow(&cluster, victim, away, version).await;
+        assert!(by_snapshot, "the broker's version is older than all batches kept");
+        assert_eq!(caught_up.digest(), image.digest());
         let journal = files(&cluster.directory(cluster.active().await), ".journal");
         assert!(!journal.contains(&format!("{:020}.journal", 0)), "purged files are deleted");
     });
