@@ -4,7 +4,7 @@
 //!
 //! | file | line |
 //! |--|--|
-//! | `recovery-point-`, `replication-`, `log-start-offset-checkpoint` | `topic partition offset` |
+//! | `recovery-point-`, `replication-`, `log-start-`, `cleaner-offset-checkpoint` | `topic partition offset` |
 //! | `leader-epoch-checkpoint` | `epoch start-offset` |
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The three offset checkpoints of one log directory, and what of them is on disk.
+//! The four offset checkpoints of one log directory, and what of them is on disk.
 //!
 //! Promises: a recovery point on disk is never above what the partition's log has synced of its
 //! present records: `lower` is durable when it returns, and a checkpoint that was being collected
@@ -6,7 +6,7 @@
 //! the same name.
 
 use crate::checkpoint::{Offsets, decode_offsets, encode_offsets};
-use crate::names::{HIGH_WATERMARKS, RECOVERY_POINTS, START_OFFSETS};
+use crate::names::{CLEANER_OFFSETS, HIGH_WATERMARKS, RECOVERY_POINTS, START_OFFSETS};
 use crate::partition::RecoveryPoints;
 use env::Disk;
 use env::disk::{read_file, write_file_atomically};
@@ -21,13 +21,16 @@ pub enum Which {
     RecoveryPoint,
     HighWatermark,
     StartOffset,
+    /// Where compaction stopped, for compacted logs.
+    Cleaned,
 }
 
-const ALL: [Which; 3] = [Which::RecoveryPoint, Which::HighWatermark, Which::StartOffset];
+const ALL: [Which; 4] =
+    [Which::RecoveryPoint, Which::HighWatermark, Which::StartOffset, Which::Cleaned];
 
 struct OnDisk {
     /// In the order of `ALL`.
-    files: [Offsets; 3],
+    files: [Offsets; 4],
     /// Recovery points lowered since the collection in progress began.
     lowered: Offsets,
 }
@@ -46,6 +49,7 @@ impl Which {
             Which::RecoveryPoint => RECOVERY_POINTS,
             Which::HighWatermark => HIGH_WATERMARKS,
             Which::StartOffset => START_OFFSETS,
+            Which::Cleaned => CLEANER_OFFSETS,
         }
     }
 }
@@ -54,7 +58,7 @@ impl DirCheckpoints {
     /// Reads what is there. A damaged file counts as absent: everything is recovered from the
     /// start, which is slow and safe.
     pub fn read(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<DirCheckpoints> {
-        let mut files = [Offsets::new(), Offsets::new(), Offsets::new()];
+        let mut files = [const { Offsets::new() }; 4];
         for which in ALL {
             let path = dir.join(which.name());
             if !disk.exists(&path) {

@@ -18,6 +18,7 @@
 
 mod checkpoint;
 mod clean_shutdown;
+mod cleaning;
 mod config;
 mod dir_checkpoints;
 mod dirs;
@@ -40,11 +41,14 @@ mod sync;
 mod transaction_index;
 mod walk;
 
-pub use config::{CleanupPolicy, Durability, LogConfig};
+pub use cleaning::{Assessment, CompactError, CompactOptions, CompactReport, Pace, compact};
+pub use config::{CleanupPolicy, CompactionConfig, Durability, LogConfig};
 pub use dirs::LogDirs;
 pub use error::{AppendError, LogDirError, OpenError, ReadError};
 pub use handle::LogHandle;
-pub use manager::{LogManager, LogManagerOptions, OpenReport, RetentionReport};
+pub use manager::{
+    CompactedLog, CompactionStatus, LogManager, LogManagerOptions, OpenReport, RetentionReport,
+};
 pub use meta_properties::MetaProperties;
 pub use partition::{
     Appended, Damage, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints, Retained,

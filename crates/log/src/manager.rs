@@ -3,6 +3,10 @@
 //! Promises: a partition is in one directory; a directory that fails takes only its own partitions
 //! with it; nothing of a partition is removed unless it was asked for by its topic id.
 
+mod compaction;
+
+pub use compaction::{CompactedLog, CompactionStatus};
+
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::dir_checkpoints::{DirCheckpoints, Which};
@@ -85,6 +89,7 @@ pub struct LogManager {
     state: Mutex<State>,
     /// Held while a partition is made, deleted or set aside: one at a time.
     naming: Mutex<()>,
+    compaction: Mutex<compaction::Compaction>,
     started: Timestamp,
 }
 
@@ -134,8 +139,14 @@ impl LogManager {
         if state.dirs.is_empty() {
             return Err(OpenError::NoneUsable);
         }
-        let (state, naming) = (Mutex::new(state), Mutex::new(()));
-        Ok((LogManager { disk: dirs.disk, state, naming, started: options.now }, report))
+        let manager = LogManager {
+            disk: dirs.disk,
+            state: Mutex::new(state),
+            naming: Mutex::new(()),
+            compaction: Mutex::default(),
+            started: options.now,
+        };
+        Ok((manager, report))
     }
 
     /// The cluster that the directories belong to; `None` on a node that never joined one.
@@ -157,6 +168,10 @@ impl LogManager {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread panicked in the log manager")
+    }
+
+    fn compaction(&self) -> MutexGuard<'_, compaction::Compaction> {
+        self.compaction.lock().expect("no thread panicked in compaction")
     }
 
     fn naming(&self) -> MutexGuard<'_, ()> {
@@ -410,7 +425,10 @@ impl LogManager {
             checkpoints.checkpoint(which, || {
                 let mut offsets: Offsets = Offsets::new();
                 for (partition, log) in self.logs_of(index) {
-                    offsets.insert(partition, value(&log.lock()));
+                    let value = value(&log.lock());
+                    if value != Offset::NONE {
+                        offsets.insert(partition, value);
+                    }
                 }
                 for partition in self.state().dirs[index].closed.clone() {
                     let kept = checkpoints.get(which, &partition);

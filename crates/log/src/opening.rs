@@ -101,6 +101,11 @@ impl Opener<'_> {
             recovery_points: checkpoints.clone(),
             partition: partition.clone(),
         };
-        (partition, open.open())
+        let cleaned_to = checkpoints.get(Which::Cleaned, &partition);
+        let opened = open.open().map(|(mut log, recovered)| {
+            log.set_cleaned_to(cleaned_to);
+            (log, recovered)
+        });
+        (partition, opened)
     }
 }

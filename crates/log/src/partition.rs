@@ -11,14 +11,17 @@
 //! end, and everything below it is synced, its epochs, indexes and names included.
 
 mod append;
+mod compaction;
 mod lookup;
 mod open;
 mod retention;
+mod swap;
 mod sync;
 mod truncate;
 
 pub use open::{Damage, OpenLog, OpenLogError, Recovered};
 pub use retention::Retained;
+pub(crate) use swap::{Replacement, Source, SwapStep};
 
 use crate::config::LogConfig;
 use crate::epochs::EpochCache;
@@ -87,6 +90,10 @@ pub struct PartitionLog {
     /// The newest batches of the active segment: reads of the tail need no index.
     recent: VecDeque<Found>,
     sync: SyncState,
+    /// Compaction's: what lies below has been compacted.
+    cleaned_to: Offset,
+    /// A compacted segment on its way in.
+    swap: Option<swap::Swap>,
     failure: Option<LogDirError>,
 }
 

@@ -4,7 +4,7 @@
 //! index lookups are checked against the log and fall back to a walk from the start.
 
 use crate::config::LogConfig;
-use crate::index::{EntryIndex, OffsetEntry, TimeEntry};
+use crate::index::{Entry, EntryIndex, OffsetEntry, TimeEntry};
 use crate::names::{INDEX, LOG, TIME_INDEX, TRANSACTION_INDEX, segment_file, with_suffix};
 use crate::transaction_index::TransactionIndex;
 use crate::walk::{Found, Walk, WalkError};
@@ -171,6 +171,33 @@ impl Segment {
         Ok(max)
     }
 
+    /// Time of the newest record; where records are not dated, or in the future, the time at which
+    /// this node saw the segment change: no date pins data for ever.
+    pub fn newest(&mut self, now: Timestamp) -> io::Result<Timestamp> {
+        let newest = self.max_timestamp()?.timestamp;
+        Ok(if newest.0 < 0 || newest > now { self.touched } else { newest })
+    }
+
+    /// Time of the first batch, likewise.
+    pub fn oldest(&mut self, now: Timestamp) -> io::Result<Timestamp> {
+        let first = self.first_timestamp()?.filter(|first| first.0 >= 0 && *first <= now);
+        Ok(first.unwrap_or(self.touched))
+    }
+
+    /// Of the larger index.
+    pub fn index_bytes(&self) -> io::Result<u64> {
+        let offsets = self.offsets.len()? * OffsetEntry::BYTES as u64;
+        Ok(offsets.max(self.times.len()? * TimeEntry::BYTES as u64))
+    }
+
+    fn first_timestamp(&mut self) -> io::Result<Option<Timestamp>> {
+        if self.first_timestamp.is_none() && self.size > 0 {
+            let first = sound(Walk::headers(&self.file, 0, self.size).next())?.flatten();
+            self.first_timestamp = first.map(|found| found.header.max_timestamp);
+        }
+        Ok(self.first_timestamp)
+    }
+
     fn find_max_timestamp(&self) -> io::Result<MaxTimestamp> {
         let mut max = MaxTimestamp { timestamp: Timestamp::NONE, offset: self.base };
         let mut position = 0;
@@ -193,11 +220,7 @@ impl Segment {
 
     /// Time since the first batch, by the records' time where they have one, as `segment.ms` counts.
     pub fn age_ms(&mut self, now: Timestamp, newest: Timestamp) -> io::Result<i64> {
-        if self.first_timestamp.is_none() && self.size > 0 {
-            let first = sound(Walk::headers(&self.file, 0, self.size).next())?.flatten();
-            self.first_timestamp = first.map(|found| found.header.max_timestamp);
-        }
-        Ok(match self.first_timestamp {
+        Ok(match self.first_timestamp()? {
             Some(first) if first.0 >= 0 => newest.0 - first.0,
             _ => now.0 - self.touched.0,
         })
@@ -308,7 +331,7 @@ impl Segment {
         if self.size == 0 {
             return Ok(!self.fits(end.last_offset));
         }
-        let limit_ms = config.segment_ms.saturating_sub(end.jitter_ms);
+        let limit_ms = config.roll_after_ms().saturating_sub(end.jitter_ms);
         Ok(self.size + batch.size() as u64 > u64::from(config.segment_bytes)
             || !self.fits(end.last_offset)
             || self.age_ms(end.now, batch.max_timestamp)? > limit_ms

@@ -34,6 +34,14 @@ pub fn log_config(topic: &TopicConfig, node: &NodeConfig) -> LogConfig {
             delete: topic.cleanup_policy.delete,
             compact: topic.cleanup_policy.compact,
         },
+        compaction: log::CompactionConfig {
+            min_dirty_ratio: topic.compaction.min_cleanable_dirty_ratio,
+            min_lag_ms: topic.compaction.min_compaction_lag_ms,
+            max_lag_ms: topic.compaction.max_compaction_lag_ms,
+            delete_retention_ms: topic.compaction.delete_retention_ms,
+        },
+        file_delete_delay_ms: i64::try_from(topic.retention.file_delete_delay.as_millis())
+            .unwrap_or(i64::MAX),
         timestamp_type: match topic.message.timestamp_type {
             TimestampType::CreateTime => records::TimestampType::CreateTime,
             TimestampType::LogAppendTime => records::TimestampType::LogAppendTime,

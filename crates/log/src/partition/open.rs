@@ -6,6 +6,7 @@
 //! that is not whole and sound. Such a batch below the recovery point is damage, not a torn tail: it
 //! is reported and nothing is cut.
 
+use super::swap::resume_swaps;
 use super::truncate::io_error;
 use super::{Identity, PartitionLog, RecoveryPoints};
 use crate::checkpoint;
@@ -88,6 +89,18 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<WalkError> for Failure {
+    fn from(error: WalkError) -> Failure {
+        match error {
+            WalkError::Io(error) => Failure::Io(error),
+            WalkError::Bad { position, error } => Failure::Damaged(Damage {
+                offset: Offset::NONE,
+                error: format!("compacted segment, at position {position}: {error}"),
+            }),
+        }
+    }
+}
+
 impl OpenLog {
     fn dir(&self) -> PathBuf {
         self.log_dir.join(partition_dir(&self.partition))
@@ -131,6 +144,8 @@ impl OpenLog {
         let dir = self.dir();
         let names = self.disk.list(&dir)?;
         let topic_id = self.identify(&names)?;
+        let swaps = resume_swaps(&*self.disk, &dir)?;
+        let names = self.disk.list(&dir)?;
         let (epochs, epochs_known) = self.read_epochs(&names)?;
         let mut changed = self.sweep(&names)?;
         changed |= !names.iter().any(|entry| entry.name.ends_with(LOG));
@@ -144,6 +159,8 @@ impl OpenLog {
             producers: Producers::default(),
             recent: VecDeque::new(),
             sync: SyncState::default(),
+            cleaned_to: self.start_offset,
+            swap: None,
             failure: None,
             config: self.config,
             id: Identity {
@@ -160,6 +177,7 @@ impl OpenLog {
             // lose the first segment's name and keep a later one's.
             log.id.disk.sync_dir(&log.id.dir)?;
         }
+        log.finish_swaps(&swaps)?;
         let recovered = log.settle(self.clean, self.now)?;
         log.settle_bounds(self.clean, self.high_watermark)?;
         if !epochs_known {
@@ -327,21 +345,28 @@ impl PartitionLog {
     }
 
     fn recover_batch(&mut self, index: usize, found: &Found) -> Result<(), Failure> {
+        self.recover_batch_indexes(index, found)?;
+        let header = &found.header;
+        self.epochs.assign(header.leader_epoch, header.base_offset);
+        self.end_offset = header.end_offset();
+        Ok(())
+    }
+
+    /// Takes note of a batch of this segment: in its indexes and in the producers' state.
+    pub(super) fn recover_batch_indexes(&mut self, index: usize, found: &Found) -> io::Result<()> {
         let interval = self.config.index_interval_bytes;
         let segment = &mut self.segments[index];
         segment.note(&found.header, found.position, interval)?;
         let header = &found.header;
-        if header.has_producer() {
-            let marker = match header.attributes.is_control() {
-                true => marker_of(&read_batch(&segment.file, found).map_err(io_error)?),
-                false => None,
-            };
-            let ended = self.producers.apply(header, marker);
-            self.note_ended(index, ended)?;
+        if !header.has_producer() {
+            return Ok(());
         }
-        self.epochs.assign(header.leader_epoch, header.base_offset);
-        self.end_offset = header.end_offset();
-        Ok(())
+        let marker = match header.attributes.is_control() {
+            true => marker_of(&read_batch(&segment.file, found).map_err(io_error)?),
+            false => None,
+        };
+        let ended = self.producers.apply(header, marker);
+        self.note_ended(index, ended)
     }
 
     /// Puts start, high watermark and recovery point where they can be.

@@ -20,6 +20,10 @@ impl PartitionLog {
     /// recovery point on disk wait for the next run.
     pub fn retention(&mut self, now: Timestamp) -> Result<Retained, LogDirError> {
         self.check_open()?;
+        if self.swap.is_some() {
+            // Compaction is about to put a segment in the place of others: the next run is soon.
+            return self.drop_front(0).map_err(|error| self.poison("delete segments", error));
+        }
         let count = self.expired(now).map_err(|error| self.poison("read an index", error))?;
         if count == self.segments.len() {
             self.roll_now(now)?;
@@ -65,12 +69,7 @@ impl PartitionLog {
         if self.config.retention_ms < 0 {
             return Ok(false);
         }
-        let segment = &mut self.segments[index];
-        let newest = segment.max_timestamp()?.timestamp;
-        let newest = match newest.0 < 0 || newest > now {
-            true => segment.touched,
-            false => newest,
-        };
+        let newest = self.segments[index].newest(now)?;
         Ok(now.0.saturating_sub(newest.0) > self.config.retention_ms)
     }
 

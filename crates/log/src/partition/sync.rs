@@ -106,7 +106,8 @@ impl PartitionLog {
     pub fn close(&mut self) -> Result<(), LogDirError> {
         self.check_open()?;
         let written = self
-            .write_producer_snapshot(self.end_offset)
+            .settle_swap()
+            .and_then(|()| self.write_producer_snapshot(self.end_offset))
             .and_then(|()| self.active().seal())
             .and_then(|()| self.index_files());
         match written {

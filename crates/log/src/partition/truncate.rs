@@ -37,6 +37,7 @@ impl PartitionLog {
     }
 
     fn try_truncate(&mut self, offset: Offset) -> io::Result<()> {
+        self.settle_swap()?;
         let index = self.segment_index(offset);
         let found = self.segments[index].find(offset, None).map_err(io_error)?;
         let segment = &self.segments[index];
@@ -71,6 +72,7 @@ impl PartitionLog {
     }
 
     pub(super) fn try_start_at(&mut self, offset: Offset) -> io::Result<()> {
+        self.settle_swap()?;
         self.lower_recovery_point(offset.min(self.segments[0].base))?;
         let mut gone = Vec::new();
         let now = self.active().touched;
@@ -108,6 +110,7 @@ impl PartitionLog {
         let path = self.id.dir.join(LEADER_EPOCHS);
         write_file_atomically(&*self.id.disk, &path, text.as_bytes())?;
         self.id.disk.sync_dir(&self.id.dir)?;
+        self.cleaned_to = self.cleaned_to.min(self.end_offset);
         self.sync.generation += 1;
         self.sync.names_synced = self.sync.names_changed;
         self.sync.epochs_saved = self.epochs.version();
