@@ -7,8 +7,9 @@ import confluent_kafka
 import kafka
 import pytest
 from clients.base import TIMEOUT, Record
-from clients.confluent import Confluent
+from clients.confluent import Confluent, ConfluentAdmin
 from clients.java import TOOLS, run
+from clients.members import MEMBERS
 from harness import wait_until
 
 ALL = pytest.mark.parametrize("client", clients.ALL, ids=repr)
@@ -78,6 +79,62 @@ def test_two_libraries_share_the_partitions_of_one_group(bootstrap, make_topic, 
     finally:
         stop.set()
         one.close()
+
+
+def shares(bootstrap, group):
+    """How many partitions each member of a stable group owns, in order; None if it rebalances."""
+    futures = ConfluentAdmin().client(bootstrap).describe_consumer_groups([group])
+    described = futures[group].result(TIMEOUT)
+    if described.state != confluent_kafka.ConsumerGroupState.STABLE:
+        return None
+    return sorted(len(m.assignment.topic_partitions) for m in described.members)
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_two_members_share_and_the_one_that_stays_takes_over(kind, bootstrap, make_topic, name):
+    topic = make_topic(partitions=4)
+    owned = lambda expected: lambda: shares(bootstrap, name) == expected
+    one = MEMBERS[kind](bootstrap, topic, name)
+    members = [one]
+    try:
+        wait_until(owned([4]), TIMEOUT, "the first owning all")
+        other = MEMBERS[kind](bootstrap, topic, name)
+        members.append(other)
+        wait_until(owned([2, 2]), TIMEOUT, "two partitions each")
+        values = {b"%d" % i for i in range(40)}
+        Confluent().produce(bootstrap, topic, [Record(v, v) for v in values])
+        wait_until(lambda: len(one.values) + len(other.values) >= 40, TIMEOUT, "all records")
+        assert set(one.values) | set(other.values) == values
+        assert one.values and other.values
+        one.leave()
+        wait_until(owned([4]), TIMEOUT, "the one that stays owning all")
+    finally:
+        for member in members:
+            member.leave()
+    assert len(one.values) + len(other.values) == 40, "no record twice"
+
+
+def test_groups_are_listed_and_described_by_administrative_clients(bootstrap, make_topic, name):
+    topic = make_topic(partitions=1)
+    Confluent().produce(bootstrap, topic, [Record(b"v")])
+    Confluent().consume_group(bootstrap, topic, 1, name)
+    client = ConfluentAdmin().client(bootstrap)
+    listed = client.list_consumer_groups().result(TIMEOUT)
+    assert not listed.errors
+    assert name in {group.group_id for group in listed.valid}
+    admin = kafka.KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+    try:
+        assert name in str(admin.list_groups())
+        described = admin.describe_groups([name])
+        assert "Empty" in str(described)
+    finally:
+        admin.close()
+    client.delete_consumer_groups([name])[name].result(TIMEOUT)
+    listed = client.list_consumer_groups().result(TIMEOUT)
+    assert name not in {group.group_id for group in listed.valid}
+    with pytest.raises(confluent_kafka.KafkaException) as gone:
+        client.delete_consumer_groups([name])[name].result(TIMEOUT)
+    assert gone.value.args[0].code() == 69  # GROUP_ID_NOT_FOUND
 
 
 def test_the_group_tool_shows_offsets_and_lag(bootstrap, make_topic, name):
