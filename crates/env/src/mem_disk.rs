@@ -132,6 +132,16 @@ impl MemDisk {
         state.faults = Faults::default();
     }
 
+    /// Ends the program that uses the disk, and not the machine: nothing is lost, but open files and
+    /// locks are dead.
+    pub fn end_program(&self) {
+        let mut state = self.state();
+        state.life += 1;
+        state.open.clear();
+        state.locks.clear();
+        state.collect();
+    }
+
     /// From now on files may hold this many bytes together; more is "no space left".
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().faults.capacity = bytes;

@@ -1,7 +1,13 @@
 //! Tasks with an owner: whoever starts a group of tasks awaits all of them at shutdown.
+//!
+//! Blocking work has a thread of its own, except in a simulation ([`simulate_blocking`]), where it
+//! is a task that takes as long as the simulation says and is done at one moment in between.
 
+use std::cell::RefCell;
 use std::future::Future;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -69,9 +75,34 @@ impl Default for Tasks {
     }
 }
 
-/// Runs blocking work (a sync, a recovery) on a thread made for it, and waits.
+/// How long blocking work waits before it is done, and then until its end is known.
+type BlockingTimes = Rc<dyn Fn() -> (Duration, Duration)>;
+
+thread_local! {
+    static SIMULATED: RefCell<Option<BlockingTimes>> = const { RefCell::new(None) };
+}
+
+/// From now on, [`blocking`] uses no thread when called on this one: each piece of work is done
+/// on the runtime of its caller, after the first and before the second of the given times. `None`
+/// ends that.
+pub fn simulate_blocking(times: Option<Rc<dyn Fn() -> (Duration, Duration)>>) {
+    SIMULATED.with(|simulated| *simulated.borrow_mut() = times);
+}
+
+/// Runs blocking work (a sync, a recovery) on a thread made for it, and waits. The work is done
+/// even if nobody waits any more.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("blocking work does not panic")
+    let times = SIMULATED.with(|simulated| simulated.borrow().clone()).map(|times| times());
+    let done = match times {
+        None => tokio::task::spawn_blocking(work),
+        Some((before, after)) => tokio::spawn(async move {
+            tokio::time::sleep(before).await;
+            let done = work();
+            tokio::time::sleep(after).await;
+            done
+        }),
+    };
+    done.await.expect("blocking work does not panic")
 }
 
 /// Starts a named thread of the process's life, for a single-writer loop such as the Raft log's.

@@ -32,6 +32,11 @@ impl ControlThread {
         Ok(ControlThread { handle, stop: Some(stop), thread: Some(thread) })
     }
 
+    /// No thread: the control plane shares the runtime of the caller.
+    pub(super) fn of_caller() -> ControlThread {
+        ControlThread { handle: Handle::current(), stop: None, thread: None }
+    }
+
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
     }

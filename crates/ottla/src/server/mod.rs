@@ -18,6 +18,7 @@ mod http;
 mod load;
 mod node;
 pub(crate) mod ready;
+pub mod simulated;
 
 use env::Env;
 use std::path::PathBuf;
@@ -107,6 +108,7 @@ pub fn run(args: Args) -> ExitCode {
         config: Arc::new(loaded.config),
         ready_file: args.ready_file,
         stop_with_stdin: args.stop_with_stdin,
+        simulated: false,
     };
     match node::run(options, env) {
         Ok(()) => ExitCode::SUCCESS,

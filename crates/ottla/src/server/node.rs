@@ -37,11 +37,13 @@ pub(super) struct Options {
     pub(super) config: Arc<NodeConfig>,
     pub(super) ready_file: Option<PathBuf>,
     pub(super) stop_with_stdin: bool,
+    /// The world is simulated: no threads, no files beside `Env`.
+    pub(super) simulated: bool,
 }
 
 /// Why a node ended other than by being told.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NodeError {
+pub enum NodeError {
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
     #[error("cannot start the controller: {0}")]
@@ -65,7 +67,7 @@ pub(super) fn run(options: Options, env: Env) -> Result<(), NodeError> {
 async fn live(options: Options, env: Env, control: &ControlThread) -> Result<(), NodeError> {
     // Signals are caught from here on, so that none in the middle of the start is lost.
     let mut signals = Signals::new()?;
-    let mut node = Node::new(options, env, control);
+    let mut node = Node::new(options, env, control, Arc::default());
     let started = tokio::select! {
         started = node.start() => started,
         () = signals.stop() => Ok(()),
@@ -122,13 +124,13 @@ impl Signals {
 
 /// What the HTTP pages look at; parts come in as they start.
 #[derive(Default)]
-struct Parts {
-    broker: OnceLock<Broker>,
-    controller: OnceLock<watch::Receiver<controller::Status>>,
+pub(super) struct Parts {
+    pub(super) broker: OnceLock<Broker>,
+    pub(super) controller: OnceLock<watch::Receiver<controller::Status>>,
     stopping: AtomicBool,
 }
 
-struct Node<'a> {
+pub(super) struct Node<'a> {
     options: Options,
     env: Env,
     control: &'a ControlThread,
@@ -142,13 +144,18 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn new(options: Options, env: Env, control: &'a ControlThread) -> Node<'a> {
+    pub(super) fn new(
+        options: Options,
+        env: Env,
+        control: &'a ControlThread,
+        parts: Arc<Parts>,
+    ) -> Node<'a> {
         Node {
             options,
             env,
             control,
             metrics: Metrics::new(),
-            parts: Arc::default(),
+            parts,
             controller: None,
             main_tasks: Tasks::new(),
             control_tasks: Tasks::on(control.handle().clone()),
@@ -161,7 +168,7 @@ impl<'a> Node<'a> {
         &self.options.config
     }
 
-    async fn start(&mut self) -> Result<(), NodeError> {
+    pub(super) async fn start(&mut self) -> Result<(), NodeError> {
         let (of_control, of_main) = self.bind().await?;
         if self.config().roles.controller {
             self.start_controller(of_control, of_main.is_none()).await?;
@@ -274,6 +281,7 @@ impl<'a> Node<'a> {
         options.raft.election_timeout_min = quorum.election_timeout_min;
         options.raft.election_timeout_max = quorum.election_timeout_max;
         options.raft.snapshot_entries = quorum.snapshot_entries;
+        options.raft.simulated = self.options.simulated;
         options.liveness.session_timeout = config.liveness.session_timeout;
         let between_brokers =
             config.listener(ListenerRole::Grpc).or(config.listener(ListenerRole::Controller));
@@ -433,7 +441,7 @@ impl<'a> Node<'a> {
     }
 
     /// Why the controller cannot go on; waits for ever where it can.
-    async fn failure(&self) -> String {
+    pub(super) async fn failure(&self) -> String {
         let Some(mut status) = self.parts.controller.get().cloned() else {
             return std::future::pending().await;
         };
@@ -444,7 +452,7 @@ impl<'a> Node<'a> {
             .unwrap_or_else(|| "it ended".to_owned())
     }
 
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         self.parts.stopping.store(true, Ordering::Relaxed);
         tracing::info!("stopping");
         if let Some(broker) = self.parts.broker.get() {

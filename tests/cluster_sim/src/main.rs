@@ -1,0 +1,2 @@
+//! Runs seeds of the cluster simulation from the command line.
+fn main() {}
