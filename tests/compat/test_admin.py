@@ -3,10 +3,13 @@
 import pytest
 from clients import base
 from clients.aiokafka_client import AioKafkaAdmin
-from clients.base import Record, Refused
+from clients.base import TIMEOUT, Record, Refused
 from clients.confluent import Confluent, ConfluentAdmin
 from clients.java import JavaAdmin
 from clients.kafka_python import KafkaPythonAdmin
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions,
+                                   NewTopic, ResourceType)
 from harness import wait_until
 
 ADMINS = [ConfluentAdmin(), KafkaPythonAdmin(), AioKafkaAdmin(), JavaAdmin()]
@@ -100,6 +103,61 @@ def test_other_configs_stay_when_one_is_set(by, bootstrap, name):
     wait_until(lambda: by.config(bootstrap, name, "max.message.bytes") == "5000",
                what="the config being shown")
     assert by.config(bootstrap, name, "retention.ms") == "3600000"
+
+
+def test_a_wish_that_is_only_checked_makes_nothing(bootstrap, name, make_topic):
+    client = ConfluentAdmin().client(bootstrap)
+    new = NewTopic(name, 2, 3)
+    client.create_topics([new], validate_only=True)[name].result(TIMEOUT)
+    topic = make_topic(partitions=2)
+    more = NewPartitions(topic, 6)
+    client.create_partitions([more], validate_only=True)[topic].result(TIMEOUT)
+    assert len(ConfluentAdmin().describe(bootstrap, topic)) == 2
+    assert name not in ConfluentAdmin().names(bootstrap)
+    with pytest.raises(KafkaException) as refused:
+        client.create_topics([NewTopic(name, 0, 3)], validate_only=True)[name].result(TIMEOUT)
+    assert refused.value.args[0].code() == base.INVALID_PARTITIONS
+
+
+def test_replicas_are_placed_as_told(bootstrap, name):
+    client = ConfluentAdmin().client(bootstrap)
+    placed = [[3, 1], [2, 3]]
+    client.create_topics([NewTopic(name, 2, replica_assignment=placed)])[name].result(TIMEOUT)
+    described = ConfluentAdmin().describe(bootstrap, name)
+    assert [replicas for _, replicas, _ in described.values()] == placed
+    more = NewPartitions(name, 3, replica_assignment=[[1, 2]])
+    client.create_partitions([more])[name].result(TIMEOUT)
+    placed = lambda: ConfluentAdmin().describe(bootstrap, name).get(2, (0, []))[1] == [1, 2]
+    wait_until(placed, what="the third partition")
+    wrong = NewTopic(f"{name}-w", 1, replica_assignment=[[1, 1]])
+    with pytest.raises(KafkaException) as refused:
+        client.create_topics([wrong])[f"{name}-w"].result(TIMEOUT)
+    assert refused.value.args[0].code() == 39  # INVALID_REPLICA_ASSIGNMENT
+
+
+def test_a_brokers_configs_are_described_and_changed(bootstrap):
+    client = ConfluentAdmin().client(bootstrap)
+    broker = lambda **more: ConfigResource(ResourceType.BROKER, "2", **more)
+
+    def shown(key):
+        return client.describe_configs([broker()])[broker()].result(TIMEOUT)[key]
+
+    assert shown("node.id").value == "2" and shown("node.id").is_read_only
+    default = shown("log.retention.ms").value
+    key = "log.segment.bytes"
+    for operation, value, expected in [
+        (AlterConfigOpType.SET, "2000000", "2000000"),
+        (AlterConfigOpType.DELETE, None, str(1 << 30)),
+    ]:
+        entry = ConfigEntry(key, value, incremental_operation=operation)
+        changed = client.incremental_alter_configs([broker(incremental_configs=[entry])])
+        changed[broker()].result(TIMEOUT)
+        wait_until(lambda: shown(key).value == expected, what=f"{key} being {expected}")
+    assert shown("log.retention.ms").value == default
+    entry = ConfigEntry("node.id", "9", incremental_operation=AlterConfigOpType.SET)
+    with pytest.raises(KafkaException):
+        changed = client.incremental_alter_configs([broker(incremental_configs=[entry])])
+        changed[broker()].result(TIMEOUT)
 
 
 @ALL

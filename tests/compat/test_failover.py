@@ -1,5 +1,7 @@
 """A leader killed with -9 in mid-stream: nothing acknowledged is lost, doubled or reordered."""
 
+import threading
+
 import clients
 import pytest
 from clients.base import TIMEOUT, Record
@@ -47,6 +49,45 @@ def test_no_acknowledged_record_is_lost_when_the_leader_is_killed(
     assert numbers == sorted(set(numbers)), "in order and none doubled"
     assert set(acknowledged) <= set(numbers), "none lost"
     assert len(acknowledged) >= 2 * PART
+
+
+def test_every_client_reads_on_when_the_leader_is_killed(cluster, bootstrap, make_topic):
+    """All five read while another writes; the leader dies in the middle of it."""
+    topic = make_topic(partitions=1)
+    count = 4 * PART
+    read = {}
+
+    def consume(client):
+        try:
+            read[client.name] = client.consume(bootstrap, topic, count)
+        except Exception as error:
+            read[client.name] = error
+
+    stream = Confluent().stream(bootstrap, topic)
+    try:
+        before = send_part(stream, cluster, topic, 0)
+        readers = [threading.Thread(target=consume, args=[c], daemon=True) for c in clients.ALL]
+        for reader in readers:
+            reader.start()
+        leader = cluster.leader(topic)
+        cluster.kill(leader)
+        try:
+            while before < count:
+                before = send_part(stream, cluster, topic, before)
+            stream.finish()
+            for reader in readers:
+                reader.join(2 * TIMEOUT)
+        finally:
+            cluster.start_node(leader)
+            cluster.wait_in_sync(topic)
+    finally:
+        stream.abort()
+    for client in clients.ALL:
+        records = read[client.name]
+        assert not isinstance(records, Exception), (client, records)
+        assert [(r.offset, r.value) for r in records[:count]] == [
+            (i, b"%d" % i) for i in range(count)
+        ], client
 
 
 def test_a_group_member_lives_through_its_coordinators_death(cluster, bootstrap, make_topic, name):
