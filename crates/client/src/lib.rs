@@ -31,7 +31,9 @@ pub mod producer;
 
 pub use client::Client;
 pub use connection::Connection;
-pub use consumer::{ConsumedRecord, Consumer, ConsumerOptions, Isolation, OffsetReset};
+pub use consumer::{
+    ConsumedRecord, Consumer, ConsumerOptions, FetchObservation, Isolation, OffsetReset,
+};
 pub use error::{ClientError, check};
 pub use metadata::{Broker, Cluster, Partition, Topic, TopicSelection};
 pub use options::ClientOptions;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use records::{Batch, TimestampType, batches};
-use types::{Offset, PartitionIndex, ProducerId, TopicPartition};
+use types::{Monotonic, Offset, PartitionIndex, ProducerId, TopicPartition};
 use wire::fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchTopic, PartitionData};
 
 use super::{ConsumedRecord, ConsumerOptions, Isolation, Topics};
@@ -29,6 +29,8 @@ pub(super) struct FetchDone {
     pub(super) leader: NodeId,
     pub(super) assignment_epoch: u64,
     pub(super) asked: Vec<TopicPartition>,
+    /// When the fetch began and ended.
+    pub(super) span: (Monotonic, Monotonic),
     pub(super) result: Result<Vec<FetchedPartition>, ClientError>,
 }
 
@@ -44,13 +46,18 @@ pub(super) struct Fetched {
     pub(super) records: Vec<ConsumedRecord>,
     /// Where the next fetch goes on; past records that are not for the consumer.
     pub(super) next_offset: Offset,
+    pub(super) high_watermark: Offset,
+    pub(super) log_start: Offset,
 }
 
 impl Fetch {
     pub(super) async fn run(self) -> FetchDone {
         let asked = self.partitions.iter().map(|(of, _)| of.clone()).collect();
+        let began = self.client.env().clock.now();
         let result = self.fetch().await;
-        FetchDone { leader: self.leader, assignment_epoch: self.assignment_epoch, asked, result }
+        let span = (began, self.client.env().clock.now());
+        let (leader, assignment_epoch) = (self.leader, self.assignment_epoch);
+        FetchDone { leader, assignment_epoch, asked, span, result }
     }
 
     async fn fetch(&self) -> Result<Vec<FetchedPartition>, ClientError> {
@@ -124,7 +131,12 @@ impl Fetch {
         data: PartitionData,
     ) -> Result<Fetched, ClientError> {
         check(data.error_code, None)?;
-        let mut fetched = Fetched { records: Vec::new(), next_offset: asked };
+        let mut fetched = Fetched {
+            records: Vec::new(),
+            next_offset: asked,
+            high_watermark: Offset(data.high_watermark),
+            log_start: Offset(data.log_start_offset),
+        };
         let aborted = match self.options.isolation {
             Isolation::ReadCommitted => data.aborted_transactions.unwrap_or_default(),
             Isolation::ReadUncommitted => Vec::new(),

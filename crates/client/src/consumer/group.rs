@@ -90,6 +90,10 @@ impl GroupMember {
         self.generation >= 0
     }
 
+    pub(super) fn generation(&self) -> Option<i32> {
+        self.is_joined().then_some(self.generation)
+    }
+
     fn instance(&self) -> Option<StrBytes> {
         self.instance.as_deref().map(StrBytes::from)
     }

@@ -13,6 +13,7 @@
 mod assignor;
 mod fetch;
 mod group;
+mod observation;
 mod protocol;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,7 +33,9 @@ use crate::error::ClientError;
 use crate::options::{parse_bool, parse_ms, parse_number};
 use fetch::{FetchDone, FetchedPartition};
 use group::{GroupMember, Membership};
+use observation::Observations;
 
+pub use observation::FetchObservation;
 pub use protocol::decode_assignment;
 
 /// Whether records of open and aborted transactions are seen.
@@ -187,6 +190,7 @@ pub struct Consumer {
     ready: VecDeque<ConsumedRecord>,
     group: Option<GroupMember>,
     committed_at: Monotonic,
+    observations: Observations,
 }
 
 /// The pause after a partition's retriable error.
@@ -205,6 +209,7 @@ impl Consumer {
             ready: VecDeque::new(),
             group: None,
             committed_at,
+            observations: Observations::default(),
         }
     }
 
@@ -241,6 +246,21 @@ impl Consumer {
     /// The offset of the next record that `poll` would return from a partition.
     pub fn position(&self, of: &TopicPartition) -> Option<Offset> {
         self.positions.get(of).and_then(|position| position.taken.or(position.fetch))
+    }
+
+    /// The generation that this consumer is a member of, absent while it is none.
+    pub fn generation(&self) -> Option<i32> {
+        self.group.as_ref().and_then(GroupMember::generation)
+    }
+
+    /// From now on keeps what fetches tell besides records, for [`Consumer::take_fetches`].
+    pub fn watch_fetches(&mut self) {
+        self.observations.watch();
+    }
+
+    /// What fetches told since the last call, oldest first.
+    pub fn take_fetches(&mut self) -> Vec<FetchObservation> {
+        self.observations.take()
     }
 
     fn add(&mut self, of: TopicPartition, fetch: Option<Offset>, start: OffsetSpec) {
@@ -375,6 +395,7 @@ impl Consumer {
     /// Takes the answer of one broker.
     fn fetched(&mut self, done: FetchDone) -> Result<(), ClientError> {
         self.busy.remove(&done.leader);
+        self.observe(&done);
         if done.assignment_epoch != self.assignment_epoch {
             return Ok(());
         }
@@ -401,6 +422,21 @@ impl Consumer {
             }
         }
         Ok(())
+    }
+
+    fn observe(&mut self, done: &FetchDone) {
+        let (began, ended) = done.span;
+        for FetchedPartition { of, asked, result } in done.result.iter().flatten() {
+            let Ok(fetched) = result else { continue };
+            self.observations.add(FetchObservation {
+                partition: of.clone(),
+                asked: *asked,
+                began,
+                ended,
+                high_watermark: fetched.high_watermark,
+                log_start: fetched.log_start,
+            });
+        }
     }
 
     fn fetch_failed(&mut self, of: &TopicPartition, error: ClientError) -> Result<(), ClientError> {
@@ -461,7 +497,8 @@ impl Consumer {
         Ok(())
     }
 
-    fn taken(&self) -> BTreeMap<TopicPartition, Offset> {
+    /// The offset after the last record that `poll` has returned, per partition: what a commit writes.
+    pub fn taken(&self) -> BTreeMap<TopicPartition, Offset> {
         let taken = self.positions.iter();
         taken.filter_map(|(of, position)| Some((of.clone(), position.taken?))).collect()
     }
