@@ -18,7 +18,7 @@ pub struct Connect {
     pub bootstrap_server: String,
     /// Properties file with client settings, for example request.timeout.ms
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    #[arg(aliases = ["producer.config", "consumer.config"])]
+    #[arg(aliases = ["producer.config", "consumer.config", "admin.config"])]
     pub command_config: Option<PathBuf>,
     /// A client setting; may be repeated and wins over --command-config
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Connection")]

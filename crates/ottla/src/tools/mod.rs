@@ -1,9 +1,9 @@
 //! The tools: Kafka's command-line scripts as sub-commands, with their flags and output columns.
 //!
 //! Promises: speak only the Kafka protocol (through `client`), so they work against any
-//! Kafka-compatible cluster; results go to standard output, everything else to standard error;
+//! Kafka-compatible cluster (`dump-log` alone reads files); results go to standard output, everything else to standard error;
 //! the exit code is 0 only if all that was asked for was done.
-//! Does not: need a node's configuration or data directory.
+//! Does not: need a node's configuration, nor, but for `dump-log`, its data directory.
 
 mod broker_api_versions;
 mod common;
@@ -12,9 +12,11 @@ mod console_consumer;
 mod console_producer;
 mod consumer_groups;
 mod delete_records;
+mod dump_log;
 mod formatter;
 mod get_offsets;
 mod group_table;
+mod leader_election;
 mod line_reader;
 mod metadata_quorum;
 mod topics;
@@ -36,6 +38,8 @@ pub enum Tool {
     ConsumerGroups(consumer_groups::Args),
     GetOffsets(get_offsets::Args),
     DeleteRecords(delete_records::Args),
+    LeaderElection(leader_election::Args),
+    DumpLog(dump_log::Args),
     BrokerApiVersions(broker_api_versions::Args),
     MetadataQuorum(metadata_quorum::Args),
 }
@@ -99,6 +103,8 @@ async fn run_in(tool: Tool, env: Env) -> Result<(), ToolError> {
         Tool::ConsumerGroups(args) => consumer_groups::run(args, context).await,
         Tool::GetOffsets(args) => get_offsets::run(args, context).await,
         Tool::DeleteRecords(args) => delete_records::run(args, context).await,
+        Tool::LeaderElection(args) => leader_election::run(args, context).await,
+        Tool::DumpLog(args) => dump_log::run(args, context),
         Tool::BrokerApiVersions(args) => broker_api_versions::run(args, context).await,
         Tool::MetadataQuorum(args) => metadata_quorum::run(args, context).await,
     };

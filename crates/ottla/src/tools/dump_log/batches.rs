@@ -1,13 +1,11 @@
 //! Logs: a line for each batch, and one for each record where that is asked for.
 
-use super::decoder::Parsed;
 use super::report::Report;
 use super::{Dump, DumpError, File, base_offset};
 use records::{
     BATCH_OVERHEAD, Batch, BatchError, BatchHeader, ControlRecord, MarkerKind, Record,
     TimestampType,
 };
-use std::fmt::Write as _;
 use std::path::Path;
 use types::Timestamp;
 
@@ -141,27 +139,23 @@ impl Dump<'_> {
 
     fn record_line(&self, header: &BatchHeader, record: &Record) -> Result<String, DumpError> {
         let is_control = header.attributes.is_control();
-        let mut line = String::from("|");
+        let mut line = String::new();
         if !self.options.skips_record_metadata {
+            line.push_str("| ");
             line.push_str(&metadata(header, record));
             if is_control {
                 line.push_str(&control(record)?);
             }
         }
         if self.options.prints_data && !is_control {
-            let Parsed { key, value } =
-                self.options.decoder.parse(record).map_err(DumpError::Wrong)?;
-            if let Some(key) = &key {
-                let _ = write!(line, " key: {key}");
+            let parsed = self.options.decoder.parse(record).map_err(DumpError::Wrong)?;
+            if let Some(key) = &parsed.key {
+                line.push_str(if line.is_empty() { "| " } else { " " });
+                line.push_str(&format!("key: {key}"));
             }
-            if let Some(value) = &value {
-                // With a key absent, Kafka's separator is doubled after the bar alone.
-                let lead = if line == "|" { "| " } else { &line };
-                line = format!("{lead} payload: {value}");
+            if let Some(value) = &parsed.value {
+                line.push_str(&format!(" payload: {value}"));
             }
-        }
-        if line == "|" && !self.options.skips_record_metadata {
-            line.push(' ');
         }
         Ok(line)
     }
@@ -218,7 +212,7 @@ fn metadata(header: &BatchHeader, record: &Record) -> String {
     let keys: Vec<_> =
         record.headers.iter().map(|header| String::from_utf8_lossy(&header.key)).collect();
     format!(
-        " offset: {} {}: {} keySize: {} valueSize: {} sequence: {sequence} headerKeys: [{}]",
+        "offset: {} {}: {} keySize: {} valueSize: {} sequence: {sequence} headerKeys: [{}]",
         record.offset,
         time_type(header),
         record.timestamp,

@@ -1,42 +1,52 @@
-//! Records of the coordinators' topics as text: groups and offsets as JSON, transactions as Kafka
-//! prints them.
+//! Records of the coordinators' topics as JSON, with Kafka's names.
 
 use super::decoder::Parsed;
 use super::json::{Object, array, string};
 use bytes::Bytes;
 use records::Record;
 use types::Uuid;
-use wire::data::consumer_protocol::{
+use wire::consumer_protocol::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicPartition,
 };
-use wire::data::group_records::{
+use wire::group_records::{
     GroupMetadataKey, GroupMetadataValue, LegacyOffsetCommitKey, MemberMetadata, OffsetCommitKey,
     OffsetCommitValue,
 };
-use wire::data::transaction_records::{TransactionLogKey, TransactionLogValue};
-use wire::{DecodeError, Message, Reader, StrBytes};
+use wire::transaction_records::{TransactionLogKey, TransactionLogValue};
+use wire::{DecodeError, Message, Reader};
 
 const DELETED: &str = "<DELETE>";
 const CONSUMER_PROTOCOL: &str = "consumer";
 
-/// A record of `__consumer_offsets`. What cannot be read is told in the place of the key.
+type Read = fn(&Bytes, Option<&Bytes>) -> Result<Option<Parsed>, DecodeError>;
+
+/// A record of `__consumer_offsets`.
 pub fn offsets(record: &Record) -> Result<Parsed, String> {
+    told(record, "offset", group_record)
+}
+
+/// A record of `__transaction_state`.
+pub fn transactions(record: &Record) -> Result<Parsed, String> {
+    told(record, "transaction", transaction_record)
+}
+
+/// What cannot be read is told in the place of the key.
+fn told(record: &Record, topic: &str, read: Read) -> Result<Parsed, String> {
+    let offset = record.offset;
     let Some(key) = &record.key else {
-        let offset = record.offset;
         return Err(format!(
-            "Failed to decode message at offset {offset} using offset topic decoder (message had a \
-             missing key)"
+            "Failed to decode message at offset {offset} using {topic} topic decoder (message had \
+             a missing key)"
         ));
     };
-    let told = |text| Parsed { key: Some(text), value: None };
-    match group_record(key, record.value.as_ref()) {
+    let skipped = |text| Parsed { key: Some(text), value: None };
+    match read(key, record.value.as_ref()) {
         Ok(Some(parsed)) => Ok(parsed),
         Ok(None) => {
             let kind = key.get(..2).map_or(-1, |two| i16::from_be_bytes([two[0], two[1]]));
-            let offset = record.offset;
-            Ok(told(format!("Unknown record type {kind} at offset {offset}, skipping.")))
+            Ok(skipped(format!("Unknown record type {kind} at offset {offset}, skipping.")))
         }
-        Err(error) => Ok(told(format!("Error at offset {}, skipping. {error}", record.offset))),
+        Err(error) => Ok(skipped(format!("Error at offset {offset}, skipping. {error}"))),
     }
 }
 
@@ -166,62 +176,50 @@ fn topic_partitions(topics: &[TopicPartition]) -> String {
     }))
 }
 
-/// A record of `__transaction_state`.
-pub fn transactions(record: &Record) -> Result<Parsed, String> {
-    let wrong = |error: DecodeError| format!("record at offset {}: {error}", record.offset);
-    let Some(key) = &record.key else {
-        return Err(format!("record at offset {} has no key", record.offset));
-    };
+/// `None` for a type that is not known.
+fn transaction_record(key: &Bytes, value: Option<&Bytes>) -> Result<Option<Parsed>, DecodeError> {
     let mut reader = Reader::new(key.clone());
-    let version = reader.int16().map_err(wrong)?;
-    if version != TransactionLogKey::KEY {
-        let key = Some(format!("unknown::version={version}"));
-        return Ok(Parsed { key, value: None });
+    let kind = reader.int16()?;
+    if kind != TransactionLogKey::KEY {
+        return Ok(None);
     }
-    let key = TransactionLogKey::decode(&mut reader, version).map_err(wrong)?;
-    let value = match &record.value {
-        None => DELETED.to_owned(),
-        Some(value) => {
-            let mut reader = Reader::new(value.clone());
-            let version = reader.int16().map_err(wrong)?;
-            transaction(&TransactionLogValue::decode(&mut reader, version).map_err(wrong)?)
-        }
+    let key = TransactionLogKey::decode(&mut reader, 0)?;
+    let key = Object::new().text("transactionalId", &key.transactional_id).build();
+    let key = Object::new().text("type", &kind.to_string()).raw("data", &key).build();
+    let Some(value) = value else {
+        return Ok(Some(Parsed { key: Some(key), value: Some(DELETED.to_owned()) }));
     };
-    let key = format!("transaction_metadata::transactionalId={}", key.transactional_id);
-    Ok(Parsed { key: Some(key), value: Some(value) })
+    let mut reader = Reader::new(value.clone());
+    let version = reader.int16()?;
+    let value = transaction_value(&TransactionLogValue::decode(&mut reader, version)?);
+    let value = Object::new().text("version", &version.to_string()).raw("data", &value).build();
+    Ok(Some(Parsed { key: Some(key), value: Some(value) }))
 }
 
-fn transaction(value: &TransactionLogValue) -> String {
-    let names = [
-        "Empty",
-        "Ongoing",
-        "PrepareCommit",
-        "PrepareAbort",
-        "CompleteCommit",
-        "CompleteAbort",
-        "Dead",
-        "PrepareEpochFence",
-    ];
-    let status = value.transaction_status;
-    let state = usize::try_from(status).ok().and_then(|at| names.get(at).copied());
-    let state = state.map_or_else(|| format!("Unknown({status})"), str::to_owned);
-    let of = |topic: &StrBytes, ids: &[i32]| -> Vec<String> {
-        ids.iter().map(|id| format!("{}-{id}", &**topic)).collect()
+/// Tagged fields are there where they are not at their default.
+fn transaction_value(value: &TransactionLogValue) -> String {
+    let tagged = |object: Object, name: &str, value: i64, default: i64| match value == default {
+        true => object,
+        false => object.number(name, value),
     };
-    let partitions: Vec<String> = match &value.transaction_partitions {
-        // Those of an empty transaction are of the one before.
-        Some(partitions) if status != 0 => {
-            partitions.iter().flat_map(|p| of(&p.topic, &p.partition_ids)).collect()
-        }
-        Some(_) | None => Vec::new(),
-    };
-    format!(
-        "producerId:{},producerEpoch:{},state={state},partitions=[{}],txnLastUpdateTimestamp={},\
-         txnTimeoutMs={}",
-        value.producer_id,
-        value.producer_epoch,
-        partitions.join(","),
-        value.transaction_last_update_timestamp_ms,
-        value.transaction_timeout_ms,
-    )
+    let mut object = Object::new().number("producerId", value.producer_id);
+    object = tagged(object, "previousProducerId", value.previous_producer_id, -1);
+    object = tagged(object, "nextProducerId", value.next_producer_id, -1);
+    object = object.number("producerEpoch", i64::from(value.producer_epoch));
+    object = tagged(object, "nextProducerEpoch", i64::from(value.next_producer_epoch), -1);
+    object = object
+        .number("transactionTimeoutMs", i64::from(value.transaction_timeout_ms))
+        .number("transactionStatus", i64::from(value.transaction_status));
+    let partitions = value.transaction_partitions.as_ref().map(|partitions| {
+        array(partitions.iter().map(|topic| {
+            let ids = array(topic.partition_ids.iter().map(i32::to_string));
+            Object::new().text("topic", &topic.topic).raw("partitionIds", &ids).build()
+        }))
+    });
+    object = object
+        .raw("transactionPartitions", partitions.as_deref().unwrap_or("null"))
+        .number("transactionLastUpdateTimestampMs", value.transaction_last_update_timestamp_ms)
+        .number("transactionStartTimestampMs", value.transaction_start_timestamp_ms);
+    let version = i64::from(value.client_transaction_version);
+    tagged(object, "clientTransactionVersion", version, 0).build()
 }

@@ -6,7 +6,10 @@ use records::Record;
 
 /// How a record is read.
 pub enum Decoder {
-    Plain { key: Plain, value: Plain },
+    Plain {
+        key: Plain,
+        value: Plain,
+    },
     /// `__consumer_offsets`
     Offsets,
     /// `__transaction_state`
@@ -36,9 +39,9 @@ pub fn plain(class: Option<&str>) -> Result<Plain, String> {
         Some("DefaultDecoder") => Ok(Plain::String),
         Some("IntegerDecoder") => Ok(Plain::Integer),
         Some("LongDecoder") => Ok(Plain::Long),
-        Some(other) => {
-            Err(format!("decoder {other} is not known (StringDecoder, IntegerDecoder, LongDecoder)"))
-        }
+        Some(other) => Err(format!(
+            "decoder {other} is not known (StringDecoder, IntegerDecoder, LongDecoder)"
+        )),
     }
 }
 

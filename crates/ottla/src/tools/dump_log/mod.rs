@@ -103,7 +103,7 @@ impl From<records::BatchError> for DumpError {
 
 type File = Arc<dyn env::File>;
 
-pub(super) async fn run(args: Args, context: Context<'_>) -> Result<(), ToolError> {
+pub(super) fn run(args: Args, context: Context<'_>) -> Result<(), ToolError> {
     let options = options(&args)?;
     let mut dump = Dump { disk: context.env.disk.clone(), out: context.out, options };
     let mut report = Report::default();
@@ -198,6 +198,3 @@ fn base_offset(path: &Path) -> Result<i64, DumpError> {
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
-
-#[cfg(test)]
-mod tests;

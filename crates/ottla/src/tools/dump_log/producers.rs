@@ -40,7 +40,7 @@ fn rows(mut bytes: Bytes) -> Result<Bytes, String> {
     if version != VERSION {
         return Err(format!("Snapshot contained an unknown file version {version}"));
     }
-    let (stored, computed) = (bytes.get_u32(), crc32c::crc32c(&bytes[4..]));
+    let (stored, computed) = (bytes.get_u32(), crc32c::crc32c(&bytes));
     if stored != computed {
         return Err(format!(
             "Snapshot is corrupt (CRC is no longer valid). Stored crc: {stored}. Computed crc: \

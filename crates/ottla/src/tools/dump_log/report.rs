@@ -46,7 +46,10 @@ impl Report {
         for (file, pairs) in self.timestamps_out_of_order.files() {
             writeln!(out, "Found out of order timestamp in :{}", file.display())?;
             for (index, before) in pairs {
-                writeln!(out, "  Index timestamp: {index}, Previously indexed timestamp: {before}")?;
+                writeln!(
+                    out,
+                    "  Index timestamp: {index}, Previously indexed timestamp: {before}"
+                )?;
             }
         }
         for (_, pairs) in self.offsets_not_found.files() {
