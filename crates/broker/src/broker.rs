@@ -2,6 +2,7 @@
 
 use crate::context::{BrokerContext, BrokerCore, EpochCell};
 use crate::controller_client::ControllerClient;
+use crate::departed::Departed;
 use crate::group::GroupManager;
 use crate::handlers::ApiTable;
 use crate::handlers::produce_records::Packing;
@@ -205,6 +206,7 @@ fn core(options: &BrokerOptions, env: Env) -> Arc<BrokerCore> {
         incarnation_id: env.rng.uuid(),
         broker_epoch: EpochCell::new(),
         image: ImageCell::new(),
+        departed: Departed::default(),
         controller: ControllerClient::new(
             env.clone(),
             options.control.clone(),

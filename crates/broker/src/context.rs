@@ -5,6 +5,7 @@
 //! what handlers see.
 
 use crate::controller_client::ControllerClient;
+use crate::departed::Departed;
 use crate::group::GroupManager;
 use crate::handlers::ApiTable;
 use crate::handlers::produce_records::Packing;
@@ -27,6 +28,8 @@ pub struct BrokerCore {
     /// The registration's epoch, [`BrokerEpoch::NONE`] before it.
     pub broker_epoch: EpochCell,
     pub image: ImageCell,
+    /// Brokers fenced a moment ago.
+    pub departed: Departed,
     /// Commands to the active controller.
     pub controller: ControllerClient,
     pub metrics: Arc<telemetry::Metrics>,

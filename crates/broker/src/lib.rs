@@ -16,6 +16,7 @@ mod broker;
 pub mod channel;
 pub mod context;
 pub mod controller_client;
+mod departed;
 mod elections;
 pub mod group;
 pub mod handlers;

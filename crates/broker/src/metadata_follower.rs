@@ -213,6 +213,7 @@ impl MetadataApplier {
             let new = Arc::new(advance(&old, steps.drain(..), |kind| {
                 self.core.metrics.leader_elected(kind);
             }));
+            self.core.departed.follow(&old, &new, self.core.env.clock.now());
             self.core.image.publish(new.clone());
             self.replicas.apply(&old, &new).await;
             self.core.image.mark_applied(new.version());

@@ -43,9 +43,12 @@ pub async fn handle(ctx: &RequestContext, request: MetadataRequest) -> MetadataR
         }
     };
     let image = ctx.broker.image.load();
-    let brokers = topics::brokers_on(&image, &ctx.listener);
+    let alive = topics::brokers_on(&image, &ctx.listener);
+    let now = ctx.broker.env.clock.now();
+    let departed = |id| ctx.broker.departed.is_named(id, now);
+    let brokers = topics::brokers_where(&image, &ctx.listener, |b| !b.fenced || departed(b.id));
     let mut response = MetadataResponse {
-        controller_id: topics::any_broker(&ctx.broker, &brokers),
+        controller_id: topics::any_broker(&ctx.broker, &alive),
         brokers: brokers.into_iter().map(broker).collect(),
         cluster_id: image.cluster_id().map(Into::into),
         topics,

@@ -3,7 +3,7 @@
 
 use crate::context::BrokerContext;
 use crate::controller_client::SubmitOptions;
-use metadata::{Command, CreateTopics, Image, NewTopic, Partition, Reply, Topic};
+use metadata::{Broker, Command, CreateTopics, Image, NewTopic, Partition, Reply, Topic};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{CONSUMER_OFFSETS_TOPIC, ErrorCode, MetadataVersion, NodeId, TRANSACTION_STATE_TOPIC};
@@ -41,8 +41,17 @@ pub struct BrokerAddress {
 
 /// The brokers that clients of a listener may go to, by id.
 pub fn brokers_on(image: &Image, listener: &str) -> Vec<BrokerAddress> {
-    let alive = image.brokers().filter(|broker| !broker.fenced);
-    let reachable = alive.filter_map(|broker| {
+    brokers_where(image, listener, |broker| !broker.fenced)
+}
+
+/// The brokers on a listener that satisfy the predicate, by id.
+pub fn brokers_where(
+    image: &Image,
+    listener: &str,
+    wanted: impl Fn(&Broker) -> bool,
+) -> Vec<BrokerAddress> {
+    let brokers = image.brokers().filter(|broker| wanted(broker));
+    let reachable = brokers.filter_map(|broker| {
         let endpoint = broker.endpoint(listener)?;
         Some(BrokerAddress {
             id: broker.id,
