@@ -23,6 +23,9 @@ impl Partition {
             return;
         }
         let facts = self.facts(&chunk);
+        if let Some(refusal) = facts.refusal {
+            tracing::debug!(partition = %self.name, %from, ?refusal, "position refused");
+        }
         let mut effects = Vec::new();
         follower.chunk(now, &facts, &mut effects);
         let link = link.clone();
@@ -104,6 +107,12 @@ impl Partition {
                     // A synced replica may count for the leader with what it says here.
                     if restart && self.is_synced() && !self.sync_before_restart() {
                         continue;
+                    }
+                    if restart {
+                        let leader = link.leader;
+                        tracing::debug!(
+                            partition = %self.name, %leader, %leader_epoch, %offset, "asks anew"
+                        );
                     }
                     link.send(wire::Position {
                         topic_id: Bytes::copy_from_slice(&self.id.topic_id.0),

@@ -55,7 +55,10 @@ async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
         broker_epoch: core.broker_epoch.get(),
         partitions: proposals.iter().map(|(partition, p)| item(partition, p)).collect(),
     });
+    let asked = core.env.clock.now();
     let result = core.controller.submit(command).await;
+    let took = core.env.clock.now().since(asked);
+    tracing::debug!(partitions = proposals.len(), ?took, "changes of in-sync replicas answered");
     let answers = match result {
         Ok((Reply::PartitionsAltered(answers), _)) => Ok(answers),
         Ok((Reply::Refused(refusal), _)) => Err(AlterPartitionAnswer::Refused(refusal.code)),

@@ -141,11 +141,12 @@ impl Partition {
         let mut state = self.lock();
         let now = self.now();
         let state = &mut *state;
-        let newest = state.newest_sessions.entry(session.follower).or_insert(session.number);
-        if *newest > session.number {
+        let this = (session.broker_epoch, session.number);
+        let newest = state.newest_sessions.entry(session.follower).or_insert(this);
+        if *newest > this {
             return;
         }
-        *newest = session.number;
+        *newest = this;
         let Role::Leading(leader) = &mut state.role else {
             session.push(self.refusal(position, Refusal::NotLeaderOrFollower));
             return;
@@ -164,6 +165,8 @@ impl Partition {
         let accepted = leader.position(now, &report, &mut effects);
         match accepted {
             Ok(()) if position.restart => {
+                let (follower, offset) = (session.follower, report.offset);
+                tracing::debug!(partition = %self.name, %follower, %offset, "follower begins anew");
                 let subscription = Subscription {
                     session: session.clone(),
                     next_offset: report.offset,

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use telemetry::{PartitionMetrics, TopicMetrics};
 use tokio::sync::oneshot;
 use types::{
-    EpochOffset, ErrorCode, LeaderEpoch, Monotonic, NodeId, Offset, TopicIdPartition,
+    BrokerEpoch, EpochOffset, ErrorCode, LeaderEpoch, Monotonic, NodeId, Offset, TopicIdPartition,
     TopicPartition,
 };
 
@@ -60,8 +60,9 @@ pub(super) struct State {
     pub next_token: u64,
     pub fetch_waits: BTreeMap<u64, Arc<FetchWait>>,
     pub subscriptions: BTreeMap<NodeId, Subscription>,
-    /// The newest stream that each follower was heard on; older ones no longer count.
-    pub newest_sessions: BTreeMap<NodeId, u64>,
+    /// The newest stream that each follower was heard on; older ones no longer count, nor do those
+    /// that a former start of the follower opens late.
+    pub newest_sessions: BTreeMap<NodeId, (BrokerEpoch, u64)>,
     /// A sync for a synced topic is under way; appends meanwhile share the next one.
     pub is_syncing: bool,
 }

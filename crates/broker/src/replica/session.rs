@@ -102,7 +102,8 @@ impl Session {
                 let queue = self.lock();
                 let has_credit = self.credit_bytes.load(Ordering::Acquire) > 0;
                 let has_dirty = has_credit && !queue.dirty.is_empty();
-                (has_dirty || !queue.ready.is_empty(), !queue.moved.is_empty())
+                let has_moved = has_credit && !queue.moved.is_empty();
+                (has_dirty || !queue.ready.is_empty(), has_moved)
             };
             if is_due {
                 return;
@@ -111,11 +112,9 @@ impl Session {
                 // New records, or the end of the delay: both send the watermark.
                 let _ = tokio::time::timeout(WATERMARK_DELAY, self.news.notified()).await;
                 let mut queue = self.lock();
-                if self.credit_bytes.load(Ordering::Acquire) > 0 {
-                    let moved = std::mem::take(&mut queue.moved);
-                    queue.dirty.extend(moved);
-                    return;
-                }
+                let moved = std::mem::take(&mut queue.moved);
+                queue.dirty.extend(moved);
+                return;
             }
             self.news.notified().await;
         }
