@@ -126,7 +126,7 @@ impl ClusterCells {
         let help = "Changes of a partition's leader, as this node applied them";
         // From zero: a rate can be taken of the first one.
         for kind in [ElectionKind::Clean, ElectionKind::Unclean, ElectionKind::Preferred] {
-            self.elections.get_or_create(&ElectionLabel { kind });
+            drop(self.elections.get_or_create(&ElectionLabel { kind }));
         }
         registry.register("leader_elections", help, self.elections.clone());
     }

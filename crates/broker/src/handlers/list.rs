@@ -91,6 +91,7 @@ pub const APIS: &[Api] = &[
     api!(AlterConfigs alter_configs AlterConfigsRequest, 0..=2),
     api!(CreatePartitions create_partitions CreatePartitionsRequest, 0..=3),
     api!(DeleteGroups delete_groups DeleteGroupsRequest, 0..=2),
+    api!(ElectLeaders elect_leaders ElectLeadersRequest, 0..=2),
     api!(IncrementalAlterConfigs incremental_alter_configs IncrementalAlterConfigsRequest, 0..=1),
     api!(ListPartitionReassignments list_partition_reassignments ListPartitionReassignmentsRequest, 0..=0),
     api!(DescribeQuorum describe_quorum DescribeQuorumRequest, 0..=2),

@@ -26,6 +26,7 @@ pub mod describe_groups;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 mod dispatch;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod configs;
+mod elections;
 mod groups;
 mod offsets;
 mod topics;
@@ -11,6 +12,7 @@ pub use cluster::{ClusterDescription, QuorumDescription, QuorumReplica};
 pub use configs::{
     ConfigChange, ConfigEntry, ConfigOperation, ConfigResource, ConfigResourceKind, ConfigSynonym,
 };
+pub use elections::ElectionType;
 pub use groups::{CommittedOffset, DescribedGroup, GroupMemberDescription, ListedGroup};
 pub use offsets::{FoundOffset, OffsetSpec};
 pub(crate) use topics::millis;
