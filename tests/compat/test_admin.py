@@ -119,10 +119,11 @@ def test_a_wish_that_is_only_checked_makes_nothing(bootstrap, name, make_topic):
     assert refused.value.args[0].code() == base.INVALID_PARTITIONS
 
 
-def test_replicas_are_placed_as_told(bootstrap, name):
+def test_replicas_are_placed_as_told(cluster, bootstrap, name):
     client = ConfluentAdmin().client(bootstrap)
     placed = [[3, 1], [2, 3]]
     client.create_topics([NewTopic(name, 2, replica_assignment=placed)])[name].result(TIMEOUT)
+    cluster.wait_in_sync(name)
     described = ConfluentAdmin().describe(bootstrap, name)
     assert [replicas for _, replicas, _ in described.values()] == placed
     more = NewPartitions(name, 3, replica_assignment=[[1, 2]])

@@ -1,6 +1,9 @@
 """What tools and clients ask of a cluster besides topics and records."""
 
+import json
+import os
 import re
+from pathlib import Path
 
 import confluent_kafka
 import kafka
@@ -8,6 +11,13 @@ import pytest
 from clients.base import TIMEOUT, UNKNOWN_TOPIC_OR_PARTITION, Record, Refused
 from clients.confluent import Confluent, ConfluentAdmin
 from clients.java import TOOLS, run
+from harness import protocol
+
+# What Apache Kafka 4.2 advertises: api -> [min, max]. OTTLA_WRITE_GOLDEN=1 with `--system kafka`
+# writes it.
+GOLDEN = Path(__file__).parent / "golden" / "api_versions.json"
+# Where Ottla ends earlier, since the last version is for something that it does not have.
+ENDS_EARLIER = {"10": 5}  # FindCoordinator 6 is for share groups
 
 
 def test_every_broker_tells_its_api_versions(bootstrap):
@@ -20,6 +30,25 @@ def test_every_broker_tells_its_api_versions(bootstrap):
         assert api in usable, f"{api} is not usable"
     # librdkafka reads 0 as "can produce with its oldest codec", though such requests are refused.
     assert re.search(r"Produce\(0\): 0 to ", out)
+
+
+def advertised(address):
+    reader = protocol.call(address, 18, 0, b"")
+    assert reader.number("h") == 0
+    row = lambda: (str(reader.number("h")), [reader.number("h"), reader.number("h")])
+    return dict(reader.array(row))
+
+
+def test_the_versions_of_each_api_are_kafkas(cluster, system):
+    told = advertised(cluster.nodes[1].address)
+    if system == "kafka" and os.environ.get("OTTLA_WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(told, indent=1) + "\n")
+    golden = json.loads(GOLDEN.read_text())
+    if system == "kafka":
+        assert told == golden
+        return
+    for api, (first, last) in told.items():
+        assert [first, last] == [golden[api][0], ENDS_EARLIER.get(api, golden[api][1])], api
 
 
 def test_the_quorum_describes_itself(cluster, bootstrap):

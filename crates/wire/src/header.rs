@@ -3,7 +3,8 @@
 //! A request header is version 1, or 2 (tagged fields at its end) if the request is flexible; a
 //! response header is version 0, or 1 (tagged fields) if the response is flexible. The response
 //! of ApiVersions has version 0 always, because its reader may not know the sender's versions
-//! yet. The client id keeps its two-byte length in every version.
+//! yet. The client id keeps its two-byte length in every version, and a client that does not name
+//! itself in UTF-8 is served none the less, as Kafka does.
 
 use crate::{ApiKey, DecodeError, EncodeError, Reader, StrBytes, Writer};
 
@@ -33,7 +34,7 @@ pub fn decode_request_header(reader: &mut Reader) -> Result<RequestHeader, Decod
     let api_key = ApiKey::try_from(reader.int16()?)?;
     let api_version = reader.int16()?;
     let correlation_id = reader.int32()?;
-    let client_id = reader.string_nullable(false)?;
+    let client_id = reader.text_nullable()?;
     if request_header_version(api_key, api_version) == 2 {
         reader.skip_tagged_fields()?;
     }

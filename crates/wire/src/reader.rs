@@ -157,6 +157,13 @@ impl Reader {
         self.slice(length).and_then(StrBytes::from_utf8).map(Some)
     }
 
+    /// Text that is only shown: what is no UTF-8 in it is replaced. In the form that is not
+    /// flexible.
+    pub fn text_nullable(&mut self) -> Result<Option<StrBytes>, DecodeError> {
+        let Some(length) = self.short_length(false)? else { return Ok(None) };
+        self.slice(length).map(StrBytes::from_utf8_lossy).map(Some)
+    }
+
     pub fn bytes_nullable(&mut self, flexible: bool) -> Result<Option<Bytes>, DecodeError> {
         match self.long_length(flexible)? {
             Some(length) => self.slice(length).map(Some),

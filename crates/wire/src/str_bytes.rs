@@ -28,6 +28,14 @@ impl StrBytes {
         }
     }
 
+    /// Takes UTF-8 over without a copy; of anything else, a copy with what is wrong replaced.
+    pub fn from_utf8_lossy(bytes: Bytes) -> Self {
+        match String::from_utf8_lossy(&bytes) {
+            std::borrow::Cow::Borrowed(_) => StrBytes(bytes),
+            std::borrow::Cow::Owned(text) => text.into(),
+        }
+    }
+
     pub fn as_str(&self) -> &str {
         // SAFETY: every constructor takes or checks UTF-8, and the bytes never change.
         unsafe { std::str::from_utf8_unchecked(&self.0) }

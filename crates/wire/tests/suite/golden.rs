@@ -68,6 +68,14 @@ fn an_unknown_api_versions_version_gets_an_answer_of_version_0_that_any_client_r
 }
 
 #[test]
+fn a_client_id_that_is_no_utf_8_is_replaced_not_refused() {
+    let request = hex("0003 0001 0000002a 0003 6d fc 6c 00000000");
+    let (header, mut reader) = frame::open_request(request).expect("the header is readable");
+    assert_eq!(header.client_id.as_deref(), Some("m\u{fffd}l"));
+    assert_eq!(reader.int32(), Ok(0));
+}
+
+#[test]
 fn frames_are_cut_at_their_length_and_bad_lengths_are_refused_at_once() {
     let mut buffer = BytesMut::from(&hex("00000003 010203 00000001 04 000000")[..]);
     assert_eq!(frame::split(&mut buffer, 100), Ok(Some(hex("010203"))));
