@@ -14,7 +14,7 @@ use types::{
 };
 
 /// `min.insync.replicas`, as a topic's and as a broker default's key.
-const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+pub(crate) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 static NO_VALUES: ConfigValues = ConfigValues::new();
 
@@ -265,6 +265,23 @@ impl Image {
         let value = self.topic_config(&topic.name, MIN_INSYNC_REPLICAS);
         let wanted = value.and_then(|value| value.parse().ok()).unwrap_or(default);
         wanted.min(i32::from(topic.replication_factor()).max(1))
+    }
+
+    /// The `min.insync.replicas` below which every leader of the partition commits nothing, as far
+    /// as the metadata alone says so: the smallest value that a leader may see, 1 where neither the
+    /// topic nor the cluster has one (a node's file may say anything).
+    pub(crate) fn min_isr_of(&self, id: TopicIdPartition) -> usize {
+        let Some(topic) = self.topic(id.topic_id) else { return 1 };
+        let own = |resource| {
+            let value = self.configs(&resource).get(MIN_INSYNC_REPLICAS)?;
+            Some(value.parse::<usize>().unwrap_or(1).max(1))
+        };
+        if let Some(value) = own(ConfigResource::Topic(topic.name.clone())) {
+            return value;
+        }
+        let is_broker = |resource: &&ConfigResource| matches!(resource, ConfigResource::Broker(_));
+        let brokers = self.configs.keys().filter(is_broker).cloned().filter_map(own);
+        brokers.fold(own(ConfigResource::ClusterDefault).unwrap_or(1), usize::min)
     }
 
     /// The first producer id that no block holds yet.

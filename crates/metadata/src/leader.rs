@@ -6,11 +6,12 @@ use types::{LeaderEpoch, NodeId, PartitionEpoch};
 /// How a leader may be found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Election {
-    /// Keep a valid leader; else the first in-sync replica that is live, in replica order.
+    /// Keep a valid leader; else the first in-sync replica that is live, in replica order; else the
+    /// first eligible one (KIP-966).
     Online,
     /// Like `Online`, but the first replica is taken before a valid leader is kept.
     Preferred,
-    /// Like `Online`, but where no in-sync replica is live any live replica is taken.
+    /// Like `Online`, but where none of these is live any live replica is taken.
     Unclean,
 }
 
@@ -21,12 +22,18 @@ pub struct PartitionTarget {
     pub isr: Vec<NodeId>,
     pub election: Election,
     pub leader_recovery: LeaderRecovery,
+    /// While the ISR is smaller, nothing more is committed, so whoever leaves it stays eligible.
+    pub min_isr: usize,
+    /// A replica that may have lost records: not eligible.
+    pub lost: Option<NodeId>,
 }
 
 impl PartitionTarget {
     /// The partition as it is, with an election where it is needed.
-    pub fn elect(partition: &Partition, election: Election) -> PartitionTarget {
+    pub fn elect(partition: &Partition, election: Election, min_isr: usize) -> PartitionTarget {
         PartitionTarget {
+            min_isr,
+            lost: None,
             isr: partition.isr.clone(),
             election,
             leader_recovery: partition.leader_recovery,
@@ -34,8 +41,13 @@ impl PartitionTarget {
     }
 
     /// The partition without `broker` in its ISR.
-    pub fn without(partition: &Partition, broker: NodeId, election: Election) -> PartitionTarget {
-        let mut target = PartitionTarget::elect(partition, election);
+    pub fn without(
+        partition: &Partition,
+        broker: NodeId,
+        election: Election,
+        min_isr: usize,
+    ) -> PartitionTarget {
+        let mut target = PartitionTarget::elect(partition, election, min_isr);
         target.isr.retain(|member| *member != broker);
         target
     }
@@ -43,8 +55,9 @@ impl PartitionTarget {
 
 /// The partition's next state, or `None` where nothing changes. `is_live` says who may lead.
 ///
-/// Promises: the ISR never becomes empty and the leader is a member of it or NONE; the partition
-/// epoch rises by one with every change; the leader epoch rises by one exactly when the leader
+/// Promises: the ISR never becomes empty and the leader is a member of it or NONE; the eligible
+/// leader replicas hold every committed record, and there are none while the ISR holds the minimum;
+/// the partition epoch rises by one with every change; the leader epoch rises by one exactly when the leader
 /// changes, so that a leader which is kept keeps serving through ISR changes.
 pub fn choose(
     partition: &Partition,
@@ -56,15 +69,29 @@ pub fn choose(
     if !target.isr.is_empty() {
         next.isr.clone_from(&target.isr);
     }
+    next.elr = eligible(partition, &next.isr, target.lost);
     match elect(&next, target.election, is_live) {
         Elected::Clean(leader) => next.leader = leader,
+        Elected::Eligible(leader) => {
+            // The last members of the ISR are not live, but what they hold is whole.
+            next.leader = leader;
+            next.isr = vec![leader];
+            next.elr = eligible(partition, &next.isr, target.lost);
+        }
         Elected::Unclean(leader) => {
             // Whatever the others hold beyond this replica's log is given up.
             next.leader = leader;
             next.isr = vec![leader];
+            next.elr.clear();
             next.leader_recovery = LeaderRecovery::Recovering;
         }
-        Elected::Nobody => next.leader = NodeId::NONE,
+        Elected::Nobody => {
+            next.leader = NodeId::NONE;
+            replace_lost(&mut next, target.lost);
+        }
+    }
+    if next.isr.len() >= target.min_isr.min(next.replicas.len()) {
+        next.elr.clear();
     }
     if next == *partition {
         return None;
@@ -76,8 +103,25 @@ pub fn choose(
     Some(next)
 }
 
+/// Those that were in the ISR or eligible and are not in the next ISR, in replica order.
+fn eligible(partition: &Partition, next_isr: &[NodeId], lost: Option<NodeId>) -> Vec<NodeId> {
+    let was_whole = |id: &NodeId| partition.in_isr(*id) || partition.elr.contains(id);
+    let is_eligible = |id: &NodeId| was_whole(id) && !next_isr.contains(id) && lost != Some(*id);
+    partition.replicas.iter().copied().filter(is_eligible).collect()
+}
+
+/// The last member of the ISR may have lost records, while an eligible replica that is away has
+/// not: that one is waited for. Without any, the last leader is the best there is.
+fn replace_lost(next: &mut Partition, lost: Option<NodeId>) {
+    if next.isr.iter().all(|member| lost == Some(*member)) && !next.elr.is_empty() {
+        next.isr = vec![next.elr.remove(0)];
+    }
+}
+
 enum Elected {
     Clean(NodeId),
+    /// Outside of the ISR, with every committed record.
+    Eligible(NodeId),
     Unclean(NodeId),
     Nobody,
 }
@@ -93,6 +137,9 @@ fn elect(partition: &Partition, election: Election, is_live: &dyn Fn(NodeId) -> 
     }
     if let Some(replica) = partition.replicas.iter().find(|replica| is_valid(**replica)) {
         return Elected::Clean(*replica);
+    }
+    if let Some(replica) = partition.elr.iter().find(|replica| is_live(**replica)) {
+        return Elected::Eligible(*replica);
     }
     match election {
         Election::Online | Election::Preferred => Elected::Nobody,

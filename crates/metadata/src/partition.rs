@@ -18,7 +18,9 @@ pub struct Partition {
     pub replicas: Vec<NodeId>,
     /// In-sync replicas: a part of `replicas`, never empty.
     pub isr: Vec<NodeId>,
-    /// Replicas that may be elected while the ISR is empty (KIP-966). Empty until that is built.
+    /// Eligible leader replicas (KIP-966): those that left the ISR while it was below
+    /// `min.insync.replicas`, or brought it there. They hold every committed record and may lead
+    /// where no member of the ISR is live. Disjoint from `isr`; empty while that holds the minimum.
     pub elr: Vec<NodeId>,
     /// A member of `isr`, or [`NodeId::NONE`].
     pub leader: NodeId,

@@ -76,7 +76,11 @@ fn command(image: &Image, chosen: &Move) -> Command {
             rack: (*rack > 0).then(|| rack.to_string()),
             log_dirs: Vec::new(),
             features: Vec::new(),
-            previous_epoch: BrokerEpoch::NONE,
+            // Half of the incarnations follow a clean stop.
+            previous_epoch: match incarnation % 2 {
+                0 => BrokerEpoch::NONE,
+                _ => epoch(*broker),
+            },
             session_alive: false,
         }),
         Move::Unregister(id) => Command::UnregisterBroker { broker_id: NodeId(*id) },
@@ -94,6 +98,10 @@ fn command(image: &Image, chosen: &Move) -> Command {
         }
         Move::Create { name: number, partitions, factor, unclean } => {
             let mut topic = NewTopic::placed(&name(*number), *partitions, *factor);
+            if *partitions % 2 == 0 {
+                let key = "min.insync.replicas".to_owned();
+                topic.configs.push((key, Some("2".to_owned())));
+            }
             if *unclean {
                 let key = "unclean.leader.election.enable".to_owned();
                 topic.configs.push((key, Some("true".to_owned())));

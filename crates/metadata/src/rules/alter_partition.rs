@@ -36,6 +36,8 @@ fn alter_one(
         isr: item.new_isr.iter().map(|member| member.broker_id).collect(),
         election: Election::Online,
         leader_recovery: item.leader_recovery,
+        min_isr: draft.image().min_isr_of(item.partition),
+        lost: None,
     };
     let altered = match choose(&state, &target, &|replica| draft.is_live(replica)) {
         Some(next) => {

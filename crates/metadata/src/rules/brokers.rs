@@ -1,6 +1,6 @@
 //! Brokers come, fall silent, return and go.
 
-use super::elections::{elect_leaderless, remove_from_isrs};
+use super::elections::{Records, elect_leaderless, remove_from_isrs};
 use crate::draft::Draft;
 use crate::{Broker, Endpoint, Record, Refusal, RegisterBroker, Reply};
 use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId};
@@ -18,10 +18,12 @@ pub fn name_cluster(draft: &mut Draft<'_>, cluster_id: &str) -> Result<Reply, Re
 }
 
 /// A new incarnation has lost what it led and leaves every ISR except as the last member, before
-/// it is unfenced: what it stored before may be gone, and followers may have moved on.
+/// it is unfenced: what it stored before may be gone, and followers may have moved on. It stays an
+/// eligible leader only if the former incarnation stopped cleanly.
 pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply, Refusal> {
     check_registration(draft, command)?;
     let existing = draft.image().broker(command.broker_id).cloned();
+    let records = records_of(existing.as_ref(), command);
     let same = existing.filter(|broker| broker.incarnation_id == command.incarnation_id);
     let broker = Broker {
         id: command.broker_id,
@@ -53,7 +55,7 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
         }
         None => {
             let epoch = broker.epoch;
-            remove_from_isrs(draft, command.broker_id);
+            remove_from_isrs(draft, command.broker_id, records);
             draft.push(Record::Broker(broker));
             epoch
         }
@@ -61,11 +63,24 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
     Ok(Reply::BrokerRegistered { broker_epoch })
 }
 
+/// A clean stop leaves the epoch that it ended in every directory; a directory that is gone took
+/// its records along.
+fn records_of(existing: Option<&Broker>, command: &RegisterBroker) -> Records {
+    let is_whole = |former: &Broker| {
+        let mut dirs = former.log_dirs.iter();
+        former.epoch == command.previous_epoch && dirs.all(|dir| command.log_dirs.contains(dir))
+    };
+    match existing.is_some_and(is_whole) {
+        true => Records::Whole,
+        false => Records::MaybeLost,
+    }
+}
+
 pub fn unregister(draft: &mut Draft<'_>, broker_id: NodeId) -> Result<Reply, Refusal> {
     if draft.image().broker(broker_id).is_none() {
         return Err(not_registered(broker_id));
     }
-    remove_from_isrs(draft, broker_id);
+    remove_from_isrs(draft, broker_id, Records::MaybeLost);
     draft.push(Record::BrokerRemoved { broker_id });
     Ok(Reply::Done)
 }
@@ -74,7 +89,7 @@ pub fn fence(draft: &mut Draft<'_>, id: NodeId, epoch: BrokerEpoch) -> Result<Re
     let broker = check_epoch(draft, id, epoch)?;
     if !broker.fenced {
         draft.push(Record::Broker(Broker { fenced: true, ..broker }));
-        remove_from_isrs(draft, id);
+        remove_from_isrs(draft, id, Records::Whole);
     }
     Ok(Reply::Done)
 }
@@ -100,7 +115,7 @@ pub fn begin_controlled_shutdown(
     let broker = check_epoch(draft, id, epoch)?;
     if !broker.in_controlled_shutdown {
         draft.push(Record::Broker(Broker { in_controlled_shutdown: true, ..broker }));
-        remove_from_isrs(draft, id);
+        remove_from_isrs(draft, id, Records::Whole);
     }
     Ok(Reply::Done)
 }

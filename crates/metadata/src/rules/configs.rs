@@ -1,7 +1,8 @@
 //! IncrementalAlterConfigs and AlterConfigs.
 
-use super::elections::{UNCLEAN_LEADER_ELECTION, elect_leaderless};
+use super::elections::{UNCLEAN_LEADER_ELECTION, elect_leaderless, review_eligible};
 use crate::draft::Draft;
+use crate::image::MIN_INSYNC_REPLICAS;
 use crate::{
     ConfigAlteration, ConfigOutcome, ConfigReplacement, ConfigResource, ConfigValues, Record,
     Refusal, Reply,
@@ -112,8 +113,14 @@ fn write(draft: &mut Draft<'_>, resource: &ConfigResource, values: &ConfigValues
         let (resource, name, value) = (resource.clone(), name.clone(), Some(value.clone()));
         draft.push(Record::Config { resource, name, value });
     }
-    let unclean = |values: &ConfigValues| values.get(UNCLEAN_LEADER_ELECTION).cloned();
-    if unclean(&current) != unclean(values) {
+    let differs = |key: &str| current.get(key) != values.get(key);
+    if differs(MIN_INSYNC_REPLICAS) {
+        review_eligible(draft, |topic| match resource {
+            ConfigResource::Topic(name) => topic.name == *name,
+            ConfigResource::ClusterDefault | ConfigResource::Broker(_) => true,
+        });
+    }
+    if differs(UNCLEAN_LEADER_ELECTION) {
         // Partitions that wait for an ISR member may now take any replica: do it at once.
         elect_leaderless(draft, |_, topic| match resource {
             ConfigResource::Topic(name) => topic.name == *name,

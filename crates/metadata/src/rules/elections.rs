@@ -9,13 +9,28 @@ use types::{ErrorCode, NodeId, TopicIdPartition, TopicPartition};
 /// `unclean.leader.election.enable`, as a topic's and as a broker default's key.
 pub const UNCLEAN_LEADER_ELECTION: &str = "unclean.leader.election.enable";
 
+/// What a broker that leaves the ISRs still has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Records {
+    /// Everything: it stays eligible where that matters.
+    Whole,
+    /// It stopped without a word, or is another: some may be lost.
+    MaybeLost,
+}
+
 /// Takes a broker out of every ISR, except where it is the last member, and moves what it led.
 /// The broker counts as dead whatever the image says.
-pub fn remove_from_isrs(draft: &mut Draft<'_>, broker: NodeId) {
-    let held = |partition: &Partition| partition.in_isr(broker) || partition.leader == broker;
+pub fn remove_from_isrs(draft: &mut Draft<'_>, broker: NodeId, records: Records) {
+    let is_lost = records == Records::MaybeLost;
+    let held = |partition: &Partition| {
+        let is_eligible = partition.elr.contains(&broker);
+        partition.in_isr(broker) || partition.leader == broker || (is_lost && is_eligible)
+    };
     for (id, partition) in draft.partitions_where(held) {
         let election = automatic_election(draft, id);
-        let target = PartitionTarget::without(&partition, broker, election);
+        let min_isr = draft.image().min_isr_of(id);
+        let mut target = PartitionTarget::without(&partition, broker, election, min_isr);
+        target.lost = is_lost.then_some(broker);
         let is_live = |replica| replica != broker && draft.is_live(replica);
         if let Some(next) = choose(&partition, &target, &is_live) {
             draft.push_partition(id, next);
@@ -29,6 +44,15 @@ pub fn elect_leaderless(draft: &mut Draft<'_>, wanted: impl Fn(&Partition, &Topi
         if draft.image().topic(id.topic_id).is_some_and(|topic| wanted(&partition, topic)) {
             let election = automatic_election(draft, id);
             let _ = elect(draft, id, &partition, election);
+        }
+    }
+}
+
+/// Forgets eligible replicas where a changed `min.insync.replicas` lets the ISR commit without them.
+pub fn review_eligible(draft: &mut Draft<'_>, wanted: impl Fn(&Topic) -> bool) {
+    for (id, partition) in draft.partitions_where(|partition| !partition.elr.is_empty()) {
+        if draft.image().topic(id.topic_id).is_some_and(|topic| wanted(topic)) {
+            let _ = elect(draft, id, &partition, Election::Online);
         }
     }
 }
@@ -129,7 +153,8 @@ fn elect(
     partition: &Partition,
     election: Election,
 ) -> bool {
-    let target = PartitionTarget::elect(partition, election);
+    let min_isr = draft.image().min_isr_of(id);
+    let target = PartitionTarget::elect(partition, election, min_isr);
     match choose(partition, &target, &|replica| draft.is_live(replica)) {
         Some(next) => {
             draft.push_partition(id, next);

@@ -24,7 +24,7 @@ fn check_partition(image: &Image, id: &str, state: &Partition) {
     let Partition { replicas, isr, leader, .. } = state;
     assert!(!replicas.is_empty(), "{id} has replicas");
     assert!(!isr.is_empty(), "{id} has an isr");
-    for list in [replicas, isr] {
+    for list in [replicas, isr, &state.elr] {
         let mut sorted = list.clone();
         sorted.sort();
         sorted.dedup();
@@ -40,7 +40,10 @@ fn check_partition(image: &Image, id: &str, state: &Partition) {
         let last = isr.len() == 1;
         assert!(last || is_live(*member), "{id}: {member} is live or the last: {state:?}");
     }
-    let somebody = isr.iter().any(|member| is_live(*member));
+    let is_disjoint = !state.elr.iter().any(|member| isr.contains(member));
+    let is_part = state.elr.iter().all(|member| replicas.contains(member));
+    assert!(is_part && is_disjoint, "{id}: others are eligible: {state:?}");
+    let somebody = isr.iter().chain(&state.elr).any(|member| is_live(*member));
     assert!(!somebody || *leader != NodeId::NONE, "{id}: a live isr has a leader: {state:?}");
 }
 

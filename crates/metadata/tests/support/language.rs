@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cluster ID                              name the cluster
-//! register N [inc=K] [rack=R] [alive] [cluster=ID] [listeners=NAME:host:port,..] [dirs=1,2]
+//! register N [inc=K] [prev=E] [rack=R] [alive] [cluster=ID] [listeners=NAME:host:port,..]
+//!     [dirs=1,2]
 //! unregister N | fence N | unfence N | shutdown N | ids N      [epoch=E], else the broker's own
 //! create NAME [partitions=P] [rf=R] [assign=1,2/2,3] [config=k:v,..] [+ NAME ..] [validate]
 //! delete NAME|id:NAME|id:zero|id:unknown ..
@@ -101,7 +102,7 @@ fn register(words: &[&str]) -> RegisterBroker {
             .map(|text| Uuid(number::<u128>(text).to_be_bytes()))
             .collect(),
         features: Vec::new(),
-        previous_epoch: BrokerEpoch::NONE,
+        previous_epoch: field(words, "prev").map_or(BrokerEpoch::NONE, |e| BrokerEpoch(number(e))),
         session_alive: words.contains(&"alive"),
     }
 }

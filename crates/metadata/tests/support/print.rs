@@ -17,8 +17,12 @@ pub fn partition(state: &Partition) -> String {
         LeaderRecovery::Recovered => "",
         LeaderRecovery::Recovering => " RECOVERING",
     };
+    let elr = match state.elr.is_empty() {
+        true => String::new(),
+        false => format!(" elr={}", nodes(&state.elr)),
+    };
     format!(
-        "replicas={} isr={} leader={} leader_epoch={} epoch={}{recovering}",
+        "replicas={} isr={}{elr} leader={} leader_epoch={} epoch={}{recovering}",
         nodes(&state.replicas),
         nodes(&state.isr),
         state.leader,
