@@ -303,14 +303,17 @@ impl Client {
                 (NodeId(response.node_id), response.host.to_string(), response.port)
             }
         };
+        self.note_coordinator(group, Broker { id, host, port, rack: None });
+        Ok((id, self.broker(id).await?))
+    }
+
+    fn note_coordinator(&self, group: &str, broker: Broker) {
         let mut state = self.lock();
         if state.coordinators.len() >= CACHED_TOPICS_MAX {
             state.coordinators.clear();
         }
-        state.coordinators.insert(group.to_owned(), id);
-        state.brokers.entry(id).or_insert(Broker { id, host, port, rack: None });
-        drop(state);
-        Ok((id, self.broker(id).await?))
+        state.coordinators.insert(group.to_owned(), broker.id);
+        state.brokers.entry(broker.id).or_insert(broker);
     }
 
     /// Forgets a group's coordinator after it said that it is not, or went away.

@@ -1,0 +1,24 @@
+//! A whole cluster in one process, on one thread, from one seed: the real controllers, brokers,
+//! gRPC, Kafka protocol, log and client on a simulated network, disk and clock.
+//!
+//! Promises: the same seed gives the same run, whose trace is a hash of every byte that was
+//! delivered and when; whatever the product shows is checked while it runs and after it is healed.
+//! Does not: simulate threads: every node's two runtimes are one here, and blocking work is done
+//! at one moment.
+
+mod clock;
+mod context;
+mod counters;
+pub mod entropy;
+mod history;
+mod logging;
+mod net;
+mod node;
+mod plan;
+mod program;
+mod workload;
+mod world;
+
+pub use counters::Counters;
+pub use plan::{FaultKind, Plan};
+pub use world::{Outcome, run_plan};

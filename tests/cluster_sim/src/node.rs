@@ -1,0 +1,122 @@
+//! A host with a node: its disk and clocks stay, its program comes and goes.
+
+use crate::clock::HostClock;
+use crate::net::SimNetwork;
+use crate::plan::Plan;
+use crate::program::Program;
+use config::{NodeConfig, Properties};
+use env::rng::SeededRng;
+use env::{Env, MemDisk};
+use ottla::server::simulated::{self, NodeView};
+use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
+
+/// What became of a program that ended by itself.
+type Ended = Arc<Mutex<Option<Result<(), String>>>>;
+
+pub struct Node {
+    /// Its place in the world; its `node.id` is one more.
+    pub host: usize,
+    pub disk: MemDisk,
+    pub clock: Arc<HostClock>,
+    config: Arc<NodeConfig>,
+    network: SimNetwork,
+    running: Option<Running>,
+    /// Starts so far.
+    pub starts: u64,
+    pub is_paused: bool,
+}
+
+struct Running {
+    program: Program,
+    view: NodeView,
+    stop: Option<oneshot::Sender<()>>,
+    ended: Ended,
+}
+
+impl Node {
+    pub fn new(host: usize, plan: &Plan, network: SimNetwork) -> Node {
+        let properties = Properties::parse(&plan.properties(host + 1)).expect("well-formed");
+        let config = NodeConfig::from_properties(properties).expect("a valid configuration");
+        Node {
+            host,
+            disk: MemDisk::new(),
+            clock: Arc::new(HostClock::new()),
+            config: Arc::new(config),
+            network,
+            running: None,
+            starts: 0,
+            is_paused: false,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// What can be seen of its program.
+    pub fn view(&self) -> Option<&NodeView> {
+        self.running.as_ref().map(|running| &running.view)
+    }
+
+    pub fn start(&mut self, now: u64, seed: u64) {
+        assert!(self.running.is_none(), "one program at a time");
+        self.starts += 1;
+        self.network.start_program(self.host);
+        let program = Program::start(&self.clock, now, seed);
+        let env = Env {
+            clock: self.clock.clone(),
+            rng: Arc::new(SeededRng::new(seed ^ 0x5eed)),
+            disk: Arc::new(self.disk.clone()),
+            net: Arc::new(self.network.of_host(self.host)),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let view = NodeView::default();
+        let ended = Ended::default();
+        let (config, seen, end) = (self.config.clone(), view.clone(), ended.clone());
+        program.spawn(async move {
+            let stop = async move {
+                if stopped.await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let result = simulated::run(config, env, seen, stop).await;
+            *end.lock().expect("one thread") = Some(result.map_err(|error| error.to_string()));
+        });
+        self.running = Some(Running { program, view, stop: Some(stop), ended });
+    }
+
+    /// Tells the program to stop in order.
+    pub fn tell_to_stop(&mut self) {
+        if let Some(stop) = self.running.as_mut().and_then(|running| running.stop.take()) {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Runs the program until `now`; what it ended with, if it has.
+    pub fn run_until(&mut self, now: u64, tick: u64) -> Option<Result<(), String>> {
+        let running = self.running.as_mut().filter(|_| !self.is_paused)?;
+        running.program.run_until(now, tick);
+        let ended = running.ended.lock().expect("one thread").take();
+        if ended.is_some() {
+            self.kill();
+        }
+        ended
+    }
+
+    /// Ends the program at once; the machine stays.
+    pub fn kill(&mut self) {
+        self.disk.end_program();
+        self.network.end_program(self.host, true);
+        self.running = None;
+        self.is_paused = false;
+    }
+
+    /// Cuts the power: what is not synced is kept, lost or torn, as the seed says.
+    pub fn cut_power(&mut self, seed: u64) {
+        self.disk.crash(seed);
+        self.network.end_program(self.host, false);
+        self.running = None;
+        self.is_paused = false;
+    }
+}
