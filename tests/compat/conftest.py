@@ -84,7 +84,7 @@ def make_topic(cluster, admin):
         topic = f"t-{uuid.uuid4().hex[:12]}"
         configs = {key.replace("_", "."): str(value) for key, value in configs.items()}
         admin.create(cluster.bootstrap, topic, partitions, factor, configs)
-        cluster.wait_in_sync(topic)
+        cluster.wait_everywhere(topic)
         return topic
 
     return make

@@ -27,8 +27,8 @@ CLIENTS = {
 HEAD = """# What real clients were seen to use
 
 Written by `pytest tests/compat --record` from the request logs of three nodes (`broker::requests`
-at level debug) while the whole suite ran: measured, not promised. The suite runs against Apache
-Kafka {kafka} too, with the same result for each of its tests (`--system kafka`).
+at level debug) while the whole suite ran: measured, not promised. The same tests pass on Apache
+Kafka {kafka} (`--system kafka`), but for the few about what only Ottla does, which are skipped there.
 
 | client | calls itself |
 |---|---|

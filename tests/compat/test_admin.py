@@ -30,7 +30,7 @@ def test_a_topic_lives_from_create_to_delete(by, system, cluster, bootstrap, nam
         # Answered means applied by the live brokers: no waiting here. Kafka promises less.
         for id in cluster.nodes:
             assert set(cluster.metadata([name], of=id).topics[name]) == {0, 1, 2}
-    cluster.wait_in_sync(name)
+    cluster.wait_everywhere(name)
     assert name in by.names(bootstrap)
     described = by.describe(bootstrap, name)
     assert set(described) == {0, 1, 2}
@@ -47,8 +47,9 @@ def test_a_topic_lives_from_create_to_delete(by, system, cluster, bootstrap, nam
 
 
 @ALL
-def test_wrong_wishes_are_refused(by, bootstrap, name):
+def test_wrong_wishes_are_refused(by, cluster, bootstrap, name):
     by.create(bootstrap, name, 2, 3)
+    cluster.wait_everywhere(name)
     again = lambda: by.create(bootstrap, name, 2, 3)
     check_refused(by, base.TOPIC_ALREADY_EXISTS, again)
     too_many = lambda: by.create(bootstrap, f"{name}-rf", 1, 4)
@@ -78,8 +79,9 @@ def test_asking_for_an_unknown_topic_is_an_error_and_creates_nothing(by, bootstr
 
 
 @ALL
-def test_topic_configs_are_set_shown_and_effective(by, bootstrap, name):
+def test_topic_configs_are_set_shown_and_effective(by, cluster, bootstrap, name):
     by.create(bootstrap, name, 1, 3, {"retention.ms": "3600000"})
+    cluster.wait_everywhere(name)
     assert by.config(bootstrap, name, "retention.ms") == "3600000"
     assert by.config(bootstrap, name, "cleanup.policy") == "delete"
     by.set_config(bootstrap, name, "max.message.bytes", "5000")
@@ -97,8 +99,9 @@ def test_topic_configs_are_set_shown_and_effective(by, bootstrap, name):
 
 
 @pytest.mark.parametrize("by", [a for a in ADMINS if a.name == "confluent"], ids=repr)
-def test_other_configs_stay_when_one_is_set(by, bootstrap, name):
+def test_other_configs_stay_when_one_is_set(by, cluster, bootstrap, name):
     by.create(bootstrap, name, 1, 3, {"retention.ms": "3600000"})
+    cluster.wait_everywhere(name)
     by.set_config(bootstrap, name, "max.message.bytes", "5000")
     wait_until(lambda: by.config(bootstrap, name, "max.message.bytes") == "5000",
                what="the config being shown")
@@ -123,7 +126,7 @@ def test_replicas_are_placed_as_told(cluster, bootstrap, name):
     client = ConfluentAdmin().client(bootstrap)
     placed = [[3, 1], [2, 3]]
     client.create_topics([NewTopic(name, 2, replica_assignment=placed)])[name].result(TIMEOUT)
-    cluster.wait_in_sync(name)
+    cluster.wait_everywhere(name)
     described = ConfluentAdmin().describe(bootstrap, name)
     assert [replicas for _, replicas, _ in described.values()] == placed
     more = NewPartitions(name, 3, replica_assignment=[[1, 2]])

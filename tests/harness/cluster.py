@@ -207,6 +207,13 @@ class Cluster:
 
         wait_until(in_sync, timeout, f"{topic} being in sync", pause=0.05)
 
+    def wait_everywhere(self, topic, timeout=60.0):
+        """As `wait_in_sync`, and every running node knows it: Kafka answers a CreateTopics before
+        all of its brokers have heard of it."""
+        self.wait_in_sync(topic, timeout)
+        known = lambda: all(self.metadata([topic], of=id).topics[topic] for id in self.running())
+        wait_until(known, timeout, f"{topic} being known everywhere", pause=0.05)
+
     def end_offset(self, topic, partition=0):
         """The partition's high watermark as its leader tells it."""
         leader = self.leader(topic, partition)

@@ -6,6 +6,7 @@ import kafka
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
+from harness import wait_until
 
 from .base import TIMEOUT, AdminClient, Client, Consumed, Refused, Stream
 
@@ -57,9 +58,11 @@ class KafkaPython(Client):
         )
 
     def consume(self, bootstrap, topic, count, partition=None):
-        consumer = self._consumer(bootstrap)
+        # It gives up where the first broker that it asks dies under it.
+        consumer = wait_until(lambda: self._consumer(bootstrap), TIMEOUT, "a connection")
         try:
-            partitions = consumer.partitions_for_topic(topic)
+            known = lambda: consumer.partitions_for_topic(topic)
+            partitions = wait_until(known, TIMEOUT, "the partitions")
             if partition is not None:
                 partitions = [partition]
             consumer.assign([TopicPartition(topic, p) for p in partitions])
