@@ -14,8 +14,8 @@ use types::{EpochOffset, Offset, Timestamp};
 /// What a log knows of its syncs.
 #[derive(Default)]
 pub(crate) struct SyncState {
-    /// Held while a job runs; `Some` once one failed.
-    pub gate: Arc<Mutex<Option<LogDirError>>>,
+    /// Held while a job runs, and by a truncation while it writes the epochs.
+    pub gate: Arc<Mutex<Gate>>,
     /// Raised by every truncation: a job from before says nothing of what was written since.
     pub generation: u64,
     /// Counts changes of the directory's names, and how many of them are synced.
@@ -29,6 +29,15 @@ pub(crate) struct SyncState {
     pub rolled: bool,
     /// Time of the first append since the last sync.
     pub unsynced_since: Option<Timestamp>,
+}
+
+/// What jobs and the log tell each other.
+#[derive(Default)]
+pub(crate) struct Gate {
+    /// A job failed.
+    pub failed: Option<LogDirError>,
+    /// That of the log, as of the last truncation whose epochs are being written or on disk.
+    pub generation: u64,
 }
 
 /// What a job covers.
@@ -45,7 +54,7 @@ pub struct SyncJob {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) log_dir: PathBuf,
     pub(crate) dir: PathBuf,
-    pub(crate) gate: Arc<Mutex<Option<LogDirError>>>,
+    pub(crate) gate: Arc<Mutex<Gate>>,
     pub(crate) files: Vec<Arc<dyn File>>,
     pub(crate) epochs: Option<(PathBuf, Vec<EpochOffset>)>,
     pub(crate) sync_names: bool,
@@ -64,25 +73,29 @@ impl SyncJob {
     /// thread.
     pub fn run(self) -> Synced {
         let gate = self.gate.clone();
-        let mut failed = gate.lock().expect("no thread panicked in a sync");
-        let result = match &*failed {
+        let mut gate = gate.lock().expect("no thread panicked in a sync");
+        // Epochs from before a truncation must not replace those that it has written.
+        let is_current = gate.generation == self.covered.generation;
+        let result = match &gate.failed {
             Some(error) => Err(error.clone()),
-            None => self.sync().map_err(|error| {
+            None => self.sync(is_current).map_err(|error| {
                 let doing = format!("sync {}", self.dir.display());
                 LogDirError::new(&self.log_dir, doing, error)
             }),
         };
         if let Err(error) = &result {
-            *failed = Some(error.clone());
+            gate.failed = Some(error.clone());
         }
         Synced { covered: self.covered, result }
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn sync(&self, is_current: bool) -> io::Result<()> {
         for file in &self.files {
             file.sync_data()?;
         }
-        if let Some((path, entries)) = &self.epochs {
+        if let Some((path, entries)) = &self.epochs
+            && is_current
+        {
             let text = checkpoint::encode_epochs(entries);
             write_file_atomically(&*self.disk, path, text.as_bytes())?;
         }

@@ -137,8 +137,14 @@ pub fn compact(
     if job.until <= job.first_dirty {
         return Ok(run.report);
     }
-    run.run(log)?;
-    Ok(run.report)
+    match run.run(log) {
+        Ok(()) => Ok(run.report),
+        // What was cut off while it was read is no damage.
+        Err(CompactError::Damaged { .. }) if !log.lock().is_generation(job.generation) => {
+            Err(CompactError::Changed)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl Run<'_> {

@@ -108,12 +108,17 @@ impl PartitionLog {
             until: found.until,
             groups: groups.into_iter().map(|group| group.map(source).collect()).collect(),
             epoch_before: self.epochs.at(before).unwrap_or(LeaderEpoch::NONE),
-            producers: self.last_batches(),
+            producers: self.last_batches(found.until)?,
             aborted,
             delete_retention_ms: self.config.compaction.delete_retention_ms,
             index_interval_bytes: self.config.index_interval_bytes,
             now,
         })
+    }
+
+    /// Whether nothing was cut off since this number was taken.
+    pub(crate) fn is_generation(&self, generation: u64) -> bool {
+        generation == self.sync.generation
     }
 
     /// A run is through: what lies below `offset` is clean, if the log was not cut meanwhile.
@@ -123,11 +128,17 @@ impl PartitionLog {
         }
     }
 
-    fn last_batches(&self) -> BTreeMap<ProducerId, LastBatch> {
+    /// The last batch below `until` of each producer that is known now. Not the last of all: what
+    /// lies above may be cut off yet, and then this one is the last.
+    fn last_batches(&self, until: Offset) -> io::Result<BTreeMap<ProducerId, LastBatch>> {
+        let (at, stable) = self.snapshot_before(until)?;
+        // A segment starts at `until`, and a snapshot was written when it was made.
+        let stable = if at == until { stable } else { self.producers.clone() };
         let last = |(id, entry): (ProducerId, &crate::producers::ProducerEntry)| {
             let last_offset = entry.batches.back().map(|mark| mark.last_offset);
             (id, LastBatch { epoch: entry.epoch, last_offset })
         };
-        self.producers.entries().map(last).collect()
+        let known = stable.entries().filter(|(id, _)| self.producers.get(*id).is_some());
+        Ok(known.map(last).collect())
     }
 }

@@ -98,7 +98,7 @@ impl PartitionLog {
     fn has_sources(&self, new: &Replacement) -> bool {
         let first = new.segment.base;
         let at = self.segments.partition_point(|segment| segment.base < first);
-        let here = self.segments.range(at..).take(self.segments.len() - 1 - at);
+        let here = self.segments.range(at..).take((self.segments.len() - 1).saturating_sub(at));
         let here = here.map(|segment| (segment.base, segment.size));
         new.generation == self.sync.generation
             && here.take(new.sources.len()).eq(new.sources.iter().copied())

@@ -106,12 +106,16 @@ impl PartitionLog {
         for snapshot in self.sync.snapshots.drain(..) {
             snapshot.sync_data()?;
         }
+        // Not beside a job that writes epochs too, and before every one that was planned earlier.
+        let gate = self.sync.gate.clone();
+        let mut gate = gate.lock().expect("no thread panicked in a sync");
+        self.sync.generation += 1;
+        gate.generation = self.sync.generation;
         let text = checkpoint::encode_epochs(self.epochs.entries());
         let path = self.id.dir.join(LEADER_EPOCHS);
         write_file_atomically(&*self.id.disk, &path, text.as_bytes())?;
         self.id.disk.sync_dir(&self.id.dir)?;
         self.cleaned_to = self.cleaned_to.min(self.end_offset);
-        self.sync.generation += 1;
         self.sync.names_synced = self.sync.names_changed;
         self.sync.epochs_saved = self.epochs.version();
         Ok(())

@@ -2,6 +2,7 @@
 //! matters to others, on a real one).
 
 mod append;
+mod compaction;
 mod layout;
 mod lookup;
 mod manager;

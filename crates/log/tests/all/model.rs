@@ -4,9 +4,10 @@
 //! holds what the model holds; after a crash, a prefix of it that reaches at least to what was
 //! synced, with the epochs and the producers' histories of exactly those batches.
 
+use crate::compaction::{go_on, options};
 use crate::support::*;
 use bytes::Bytes;
-use log::{LogConfig, PartitionLog};
+use log::{CleanupPolicy, CompactionConfig, LogConfig, LogHandle, PartitionLog, compact};
 use proptest::prelude::*;
 use records::Batch;
 use std::collections::BTreeMap;
@@ -35,6 +36,9 @@ enum Op {
         back: i64,
     },
     Retain,
+    Compact,
+    /// Everything is synced, checkpointed and committed: compaction may touch it.
+    Settle,
     Sync,
     Checkpoint,
     Reopen,
@@ -58,6 +62,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..8i64).prop_map(|back| Op::HighWatermark { back }),
         1 => (0..20i64).prop_map(|back| Op::AdvanceStart { back }),
         2 => Just(Op::Retain),
+        3 => Just(Op::Compact),
+        2 => Just(Op::Settle),
         2 => Just(Op::Sync),
         2 => Just(Op::Checkpoint),
         1 => Just(Op::Reopen),
@@ -74,19 +80,19 @@ struct Model {
     start: i64,
     end: i64,
     epoch: i32,
-    /// Next sequence of each producer.
-    sequences: BTreeMap<i64, i32>,
 }
 
 impl Model {
-    fn truncate(&mut self, offset: i64) {
+    /// `base` is that of the segment that holds the offset.
+    fn truncate(&mut self, offset: i64, base: i64) {
         if offset >= self.end {
             return;
         }
         let kept = self.batches.partition_point(|b| b.header.last_offset().0 < offset);
-        let cut = self.batches.get(kept).map_or(offset, |b| b.header.base_offset.0);
-        self.end = offset.min(cut).max(self.start);
-        match cut < self.start {
+        // A gap before the cut goes with it.
+        let end = self.batches[..kept].last().map_or(base, |b| b.header.end_offset().0.max(base));
+        self.end = end.max(self.start);
+        match end < self.start {
             true => self.batches.clear(),
             false => self.batches.truncate(kept),
         }
@@ -96,14 +102,51 @@ impl Model {
         let visible = |b: &&Batch| b.header.last_offset().0 >= self.start;
         self.batches.iter().filter(visible).cloned().collect()
     }
+}
 
-    fn resequence(&mut self) {
-        self.sequences.clear();
-        for batch in self.batches.iter().filter(|b| b.header.has_producer()) {
-            let next = batch.header.last_sequence() + 1;
-            self.sequences.insert(batch.header.producer_id.0, next);
-        }
+/// Every batch in the files of a log, also below its start offset.
+fn stored(world: &World) -> Vec<Batch> {
+    let names = world.names();
+    let logs = names.iter().filter(|name| name.ends_with(".log"));
+    logs.flat_map(|name| {
+        records::batches(&world.file(name)).map(Result::unwrap).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// What compaction must keep of a batch.
+fn place(batch: &Batch) -> (Offset, Offset, LeaderEpoch, i64, i32) {
+    let header = &batch.header;
+    let (base, last) = (header.base_offset, header.last_offset());
+    (base, last, header.leader_epoch, header.producer_id.0, header.base_sequence)
+}
+
+fn records_of(batch: &Batch) -> Vec<records::Record> {
+    batch.records(1 << 20).unwrap().map(Result::unwrap).collect()
+}
+
+/// Every batch is one of before, with some of its records or all; the newest record of each key and
+/// the last batch of each producer are there.
+fn check_compaction(old: &[Batch], new: &[Batch]) {
+    let by_place: BTreeMap<_, &Batch> = old.iter().map(|batch| (place(batch), batch)).collect();
+    let mut newest = BTreeMap::new();
+    let mut producers = BTreeMap::new();
+    for batch in old {
+        newest.extend(records_of(batch).into_iter().map(|record| (record.key.clone(), record)));
+        producers.insert(batch.header.producer_id.0, place(batch));
     }
+    for batch in new {
+        batch.check_crc().unwrap();
+        let source = by_place.get(&place(batch)).expect("a batch of before");
+        let had = records_of(source);
+        assert!(records_of(batch).iter().all(|record| had.contains(record)));
+    }
+    assert!(new.is_sorted_by(|a, b| a.header.last_offset() < b.header.base_offset));
+    let kept: Vec<records::Record> = new.iter().flat_map(records_of).collect();
+    assert!(newest.values().all(|record| kept.contains(record)), "a key lost its newest record");
+    producers.remove(&-1);
+    let places: Vec<_> = new.iter().map(place).collect();
+    assert!(producers.values().all(|last| places.contains(last)), "a producer lost its last batch");
 }
 
 /// Batches in short, for messages.
@@ -113,12 +156,14 @@ fn list(all: &[Batch]) -> Vec<(Offset, LeaderEpoch, u32)> {
 
 struct Run {
     world: World,
-    log: PartitionLog,
+    log: LogHandle,
     model: Model,
     synced: i64,
     /// Every batch that was ever appended.
     ever: Vec<Batch>,
     stop: Option<(u64, u64)>,
+    /// The operation that was interrupted was a compaction.
+    compacting: bool,
 }
 
 fn config() -> LogConfig {
@@ -127,6 +172,8 @@ fn config() -> LogConfig {
         index_interval_bytes: 100,
         retention_ms: -1,
         retention_bytes: 1200,
+        cleanup: CleanupPolicy { delete: true, compact: true },
+        compaction: CompactionConfig { min_dirty_ratio: 0.0, ..CompactionConfig::default() },
         ..LogConfig::default()
     }
 }
@@ -134,8 +181,9 @@ fn config() -> LogConfig {
 impl Run {
     fn new() -> Run {
         let world = World::new(config());
-        let log = world.create();
-        Run { world, log, model: Model::default(), synced: 0, ever: Vec::new(), stop: None }
+        let log = LogHandle::new(world.create());
+        let (model, ever) = (Model::default(), Vec::new());
+        Run { world, log, model, synced: 0, ever, stop: None, compacting: false }
     }
 
     fn step(&mut self, op: &Op) {
@@ -165,53 +213,71 @@ impl Run {
             Op::Replicate { batches } => ok(self.replicate(*batches)),
             Op::NewEpoch => {
                 self.model.epoch += 1;
-                ok(self.log.assign_epoch_start(LeaderEpoch(self.model.epoch)).is_ok());
+                ok(self.log.lock().assign_epoch_start(LeaderEpoch(self.model.epoch)).is_ok());
             }
             Op::Truncate { back } => {
                 let to = (self.model.end - back).max(self.model.start);
+                let bases = self.log.lock().segment_bases();
+                let base = bases.iter().rev().find(|base| base.0 <= to).unwrap_or(&bases[0]).0;
                 let mut after = self.model.clone();
-                after.truncate(to);
+                after.truncate(to, base);
                 self.synced = match after.batches.is_empty() {
                     true => 0,
                     false => self.synced.min(after.end),
                 };
-                ok(self.log.truncate_to(Offset(to)).is_ok());
-                self.model.truncate(to);
-                self.model.resequence();
+                ok(self.log.lock().truncate_to(Offset(to)).is_ok());
+                self.model.truncate(to, base);
                 self.synced = self.synced.min(self.model.end);
             }
             Op::StartAnew { ahead } => {
                 let at = self.model.end + ahead;
                 self.synced = 0;
-                ok(self.log.truncate_fully_and_start_at(Offset(at)).is_ok());
+                ok(self.log.lock().truncate_fully_and_start_at(Offset(at)).is_ok());
                 self.model =
                     Model { start: at, end: at, epoch: self.model.epoch, ..Model::default() };
             }
             Op::HighWatermark { back } => {
-                self.log.set_high_watermark(Offset(self.model.end - back));
+                self.log.lock().set_high_watermark(Offset(self.model.end - back));
             }
             Op::AdvanceStart { back } => {
                 let to = Offset(self.model.end - back);
-                self.model.start = self.log.advance_start_offset(to).0;
+                self.model.start = self.log.lock().advance_start_offset(to).0;
             }
             Op::Retain => {
-                let done = self.log.retention(Timestamp(1)).and_then(|r| {
+                let retained = self.log.lock().retention(Timestamp(1));
+                let done = retained.and_then(|r| {
                     self.model.start = r.start_offset.0;
                     r.job.run()
                 });
                 ok(done.is_ok());
             }
+            Op::Compact => {
+                self.compacting = true;
+                let done = compact(&self.log, Timestamp(1), &options(), &go_on).is_ok();
+                ok(done);
+                if done {
+                    self.compacting = false;
+                    let end = self.model.end;
+                    self.model = self.after_compaction(&self.model, end);
+                }
+            }
+            Op::Settle => {
+                let done = self.log.lock().flush().is_ok();
+                ok(done);
+                if done {
+                    self.synced = self.model.end;
+                    self.checkpoint();
+                    self.log.lock().set_high_watermark(Offset(self.model.end));
+                }
+            }
             Op::Sync => {
-                let done = self.log.flush().is_ok();
+                let done = self.log.lock().flush().is_ok();
                 ok(done);
                 if done {
                     self.synced = self.model.end;
                 }
             }
-            Op::Checkpoint => {
-                self.world.checkpoint(&self.log);
-                self.world.start_offset = self.log.start_offset();
-            }
+            Op::Checkpoint => self.checkpoint(),
             Op::Reopen => self.reopen(may_fail),
             Op::Crash { seed } => {
                 let before = self.model.clone();
@@ -221,16 +287,38 @@ impl Run {
         }
     }
 
+    fn checkpoint(&mut self) {
+        let log = self.log.lock();
+        self.world.checkpoint(&log);
+        self.world.start_offset = log.start_offset();
+    }
+
+    /// The model of a log that compaction may have changed: what its files hold, which must say the
+    /// same of each key, producer and epoch as before. What retention deleted is kept: a crash may
+    /// bring it back.
+    fn after_compaction(&self, before: &Model, end: i64) -> Model {
+        let found = stored(&self.world);
+        let first = found.first().map_or(end, |batch| batch.header.base_offset.0);
+        let base = self.log.lock().segment_bases()[0].0.min(first);
+        let (gone, old): (Vec<Batch>, Vec<Batch>) =
+            before.batches.iter().cloned().partition(|b| b.header.last_offset().0 < base);
+        let old: Vec<Batch> = old.into_iter().filter(|b| b.header.end_offset().0 <= end).collect();
+        check_compaction(&old, &found);
+        let batches = gone.into_iter().chain(found).collect();
+        Model { batches, end, ..before.clone() }
+    }
+
     fn append(&mut self, producer: i64, count: usize) -> bool {
         let batch = match producer {
             0 => batch_at(&vec![1; count], 20),
             id => {
-                let next = self.model.sequences.get(&id).copied().unwrap_or(0);
+                let known = self.log.lock().producer(ProducerId(id));
+                let next = known.map_or(0, |(_, sequence, _)| sequence + 1);
                 produced(id, 0, next, count)
             }
         };
         let epoch = LeaderEpoch(self.model.epoch);
-        let appended = self.log.append_as_leader(&batch, epoch, Timestamp(1));
+        let appended = self.log.lock().append_as_leader(&batch, epoch, Timestamp(1));
         if let Ok(appended) = &appended {
             assert!(!appended.is_duplicate);
             assert_eq!(appended.base_offset.0, self.model.end);
@@ -245,7 +333,6 @@ impl Run {
         bytes.extend_from_slice(&batch.bytes()[records::HEADER_BYTES..]);
         self.model.batches.push(Batch::parse_first(&bytes.into()).unwrap());
         self.model.end += count as i64;
-        self.model.resequence();
         appended.is_ok()
     }
 
@@ -265,22 +352,22 @@ impl Run {
             made.push(batch);
         }
         // On a stopping disk a part of it may be in.
-        let done = self.log.append_as_follower(&Bytes::from(bytes), Timestamp(1)).is_ok();
+        let bytes = Bytes::from(bytes);
+        let done = self.log.lock().append_as_follower(&bytes, Timestamp(1)).is_ok();
         self.model.batches.extend(made);
         self.model.end = base;
         done
     }
 
     fn reopen(&mut self, may_fail: bool) {
-        let closed = self.log.close().is_ok();
+        let closed = self.log.lock().close().is_ok();
         assert!(closed || may_fail);
         if closed {
             self.synced = self.model.end;
-            self.world.checkpoint(&self.log);
-            self.world.start_offset = self.log.start_offset();
+            self.checkpoint();
             if let Ok((log, recovered)) = self.world.open(true) {
-                assert!(!recovered.unclean || self.log.size() == 0 || may_fail);
-                self.log = log;
+                assert!(!recovered.unclean || log.size() == 0 || may_fail);
+                self.log = LogHandle::new(log);
             } else {
                 assert!(may_fail);
             }
@@ -293,11 +380,16 @@ impl Run {
     fn crash(&mut self, seed: u64, before: &Model) {
         self.world.disk.crash(seed);
         self.log = match self.world.open(false) {
-            Ok((log, _)) => log,
+            Ok((log, _)) => LogHandle::new(log),
             Err(error) => panic!("not opened: {error}; {:?}", self.world.names()),
         };
-        let (start, end) = (self.log.start_offset().0, self.log.end_offset().0);
-        let found = read_all(&self.log);
+        let (start, end, found) = {
+            let log = self.log.lock();
+            (log.start_offset().0, log.end_offset().0, read_all(&log))
+        };
+        if std::mem::take(&mut self.compacting) {
+            self.model = self.after_compaction(before, end);
+        }
         let prefix = |model: &Model| {
             let (back, found): (Vec<&Batch>, Vec<&Batch>) =
                 found.iter().partition(|b| b.header.last_offset().0 < model.start);
@@ -327,16 +419,16 @@ impl Run {
         model.start = start;
         model.end = end;
         model.epoch = self.model.epoch;
-        self.resequence(&mut model);
+        self.check_known();
         self.model = model;
         self.synced = self.synced.min(end);
     }
 
     /// What the log knows of a producer after a crash comes from a batch that was there.
-    fn resequence(&self, model: &mut Model) {
-        model.sequences.clear();
+    fn check_known(&self) {
         for id in 1..4 {
-            let Some((_, sequence, offset)) = self.log.producer(ProducerId(id)) else {
+            let known = self.log.lock().producer(ProducerId(id));
+            let Some((_, sequence, offset)) = known else {
                 continue;
             };
             let known = self.ever.iter().any(|b| {
@@ -345,12 +437,11 @@ impl Run {
                     == (id, sequence, offset)
             });
             assert!(known, "producer {id} with {sequence} at {offset} is made up");
-            model.sequences.insert(id, sequence + 1);
         }
     }
 
     fn check(&mut self) {
-        let (log, model) = (&mut self.log, &self.model);
+        let (log, model) = (&*self.log.lock(), &self.model);
         assert_eq!((log.start_offset().0, log.end_offset().0), (model.start, model.end));
         let (found, expected) = (read_all(log), model.visible());
         assert!(found == expected, "{:?} is not {:?}", list(&found), list(&expected));
@@ -362,18 +453,18 @@ impl Run {
             let at = log.epoch_at(header.base_offset.max(start)).unwrap_or(header.leader_epoch);
             assert_eq!(at, header.leader_epoch, "at {}", header.base_offset);
         }
-        self.check_producers();
+        self.check_producers(log);
     }
 
     /// The last batch of each producer is known; what the model's batches do not show may still be
     /// known from before.
-    fn check_producers(&self) {
+    fn check_producers(&self, log: &PartitionLog) {
         for id in 1..4 {
-            let first = self.log.segment_bases()[0];
+            let first = log.segment_bases()[0];
             let kept = self.model.batches.iter().filter(|b| b.header.base_offset >= first);
             let mine = kept.filter(|b| b.header.producer_id.0 == id);
             let last = mine.last();
-            let known = self.log.producer(ProducerId(id));
+            let known = log.producer(ProducerId(id));
             if let Some(last) = last {
                 let (_, sequence, offset) = known.expect("a producer in the log is known");
                 assert_eq!(

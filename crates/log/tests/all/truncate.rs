@@ -112,3 +112,17 @@ fn the_start_offset_rises_to_the_high_watermark_at_most() {
     assert_eq!(bases(&log), [6, 7, 8, 9]);
     assert_eq!(end_of(&log, 0), (0, 10));
 }
+
+#[test]
+fn a_sync_planned_before_a_truncation_does_not_bring_the_epochs_back() {
+    let world = World::new(small());
+    let mut log = world.create();
+    send(&mut log, 1, 0);
+    send(&mut log, 2, 1);
+    let job = log.sync();
+    log.truncate_to(Offset(1)).unwrap();
+    let truncated = world.file("leader-epoch-checkpoint");
+    log.complete_sync(job.run()).unwrap();
+    assert_eq!(world.file("leader-epoch-checkpoint"), truncated);
+    assert_eq!(world.reopen().latest_epoch(), LeaderEpoch(1));
+}
