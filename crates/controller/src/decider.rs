@@ -12,14 +12,17 @@ use crate::options::ControllerOptions;
 use crate::raft::{Applied, MetaRaft, Proposal, ProposeError};
 use crate::rules;
 use crate::view::View;
+use bytes::Bytes;
 use env::Env;
-use metadata::{Command, DecideContext, Reply};
+use metadata::{Command, DecideContext, Refusal, Reply};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use types::MetadataVersion;
+use types::{ErrorCode, MetadataVersion};
 
 /// Most commands in one batch: bounds the size of an entry and the time of a decision.
 const BATCH_COMMANDS_MAX: usize = 256;
+/// Largest entry, in encoded bytes: well below the largest message between controllers.
+const ENTRY_BYTES_MAX: usize = 16 << 20;
 /// Most times a batch is decided anew. Only a change of the leader makes one necessary.
 const DECISIONS_MAX: usize = 5;
 
@@ -63,6 +66,18 @@ impl Submitter {
     }
 }
 
+/// Replies and the version at which they hold.
+type Decided = (Vec<Reply>, MetadataVersion);
+
+/// The first `done` commands of a batch, decided.
+struct Prepared {
+    replies: Vec<Reply>,
+    based_on: MetadataVersion,
+    /// `None` where nothing changes.
+    records: Option<Bytes>,
+    done: usize,
+}
+
 /// The one that decides.
 pub struct Decider {
     receiver: mpsc::Receiver<Submission>,
@@ -94,46 +109,73 @@ impl Decider {
         while self.receiver.recv_many(&mut waiting, BATCH_COMMANDS_MAX).await > 0 {
             let (mut commands, answers): (Vec<_>, Vec<_>) =
                 waiting.drain(..).map(|one| (one.command, one.answer)).unzip();
-            let decided = self.batch(&mut commands).await;
-            for (position, answer) in answers.into_iter().enumerate() {
-                let own = match &decided {
-                    Ok((replies, version)) => Ok((replies[position].clone(), *version)),
-                    Err(error) => Err(error.clone()),
-                };
-                // The asker may have gone; the command has its effect all the same.
-                drop(answer.send(own));
+            let mut answers = answers.into_iter();
+            let mut rest = &mut commands[..];
+            while !rest.is_empty() {
+                let (decided, done) = self.batch(rest).await;
+                rest = &mut rest[done..];
+                for (position, answer) in answers.by_ref().take(done).enumerate() {
+                    let own = match &decided {
+                        Ok((replies, version)) => Ok((replies[position].clone(), *version)),
+                        Err(error) => Err(error.clone()),
+                    };
+                    // The asker may have gone; the command has its effect all the same.
+                    drop(answer.send(own));
+                }
             }
         }
     }
 
-    async fn batch(
-        &mut self,
-        commands: &mut [Command],
-    ) -> Result<(Vec<Reply>, MetadataVersion), SubmitError> {
+    /// Decides and commits the first of the commands, all of them if they fit in one entry; says
+    /// how many. An error is for all.
+    async fn batch(&mut self, commands: &mut [Command]) -> (Result<Decided, SubmitError>, usize) {
+        let all = commands.len();
         for _ in 0..DECISIONS_MAX {
             if !self.activity.is_active() {
-                return Err(SubmitError::NotActive);
+                return (Err(SubmitError::NotActive), all);
             }
-            let decided = self.decide(commands);
-            assert_eq!(decided.replies.len(), commands.len(), "every command has a reply");
-            if decided.records.is_empty() {
-                self.raft.confirm().await.map_err(|_| SubmitError::NotActive)?;
-                return Ok((decided.replies, decided.based_on));
-            }
-            let records = rules::batch_to_bytes(decided.based_on, &decided.records);
-            let proposal = Proposal { base: decided.based_on, records };
-            match self.raft.propose(proposal).await {
-                Ok(Applied::Version(version)) => return Ok((decided.replies, version)),
+            let Prepared { replies, based_on, records, done } = self.prepare(commands);
+            let Some(records) = records else {
+                let confirmed = self.raft.confirm().await;
+                return match confirmed {
+                    Ok(()) => (Ok((replies, based_on)), done),
+                    Err(_) => (Err(SubmitError::NotActive), all),
+                };
+            };
+            match self.raft.propose(Proposal { base: based_on, records }).await {
+                Ok(Applied::Version(version)) => return (Ok((replies, version)), done),
                 // Decided on an old image; the next round sees what came between.
                 Ok(Applied::Skipped | Applied::Nothing) => {}
-                Err(ProposeError::NotLeader) => return Err(SubmitError::NotActive),
+                Err(ProposeError::NotLeader) => return (Err(SubmitError::NotActive), all),
                 Err(ProposeError::Unknown(reason)) => {
                     tracing::warn!(reason, "a batch of commands was given up");
-                    return Err(SubmitError::NotActive);
+                    return (Err(SubmitError::NotActive), all);
                 }
             }
         }
-        Err(SubmitError::Overloaded)
+        (Err(SubmitError::Overloaded), all)
+    }
+
+    /// Decides as many of the commands as fit in an entry.
+    fn prepare(&self, commands: &mut [Command]) -> Prepared {
+        let mut done = commands.len();
+        loop {
+            let decided = self.decide(&mut commands[..done]);
+            assert_eq!(decided.replies.len(), done, "every command has a reply");
+            let (based_on, replies) = (decided.based_on, decided.replies);
+            if decided.records.is_empty() {
+                return Prepared { replies, based_on, records: None, done };
+            }
+            let records = rules::batch_to_bytes(based_on, &decided.records);
+            if records.len() <= ENTRY_BYTES_MAX {
+                return Prepared { replies, based_on, records: Some(records), done };
+            }
+            if done == 1 {
+                let replies = vec![too_large(&commands[0], records.len())];
+                return Prepared { replies, based_on, records: None, done };
+            }
+            done /= 2;
+        }
     }
 
     fn decide(&self, commands: &mut [Command]) -> metadata::DecidedBatch {
@@ -154,4 +196,12 @@ impl Decider {
         };
         metadata::decide_batch(&image, commands, &context)
     }
+}
+
+fn too_large(command: &Command, bytes: usize) -> Reply {
+    let message = format!(
+        "{} makes {bytes} bytes of metadata, at most {ENTRY_BYTES_MAX} are allowed at a time",
+        command.name()
+    );
+    Reply::Refused(Refusal::new(ErrorCode::PolicyViolation, message))
 }

@@ -151,6 +151,16 @@ pub fn free_address() -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
+impl Drop for Cluster {
+    /// Nothing runs any more when the directories go. (sled has one lock for the whole process, and
+    /// a file that is missing under it can leave that locked for every other test.)
+    fn drop(&mut self) {
+        for (_, node) in std::mem::take(&mut self.nodes) {
+            node.stop(End::Kill);
+        }
+    }
+}
+
 impl Cluster {
     /// Prepares `count` voters; none is started.
     pub fn new(count: i32, change: impl Fn(&mut ControllerOptions)) -> Cluster {

@@ -16,6 +16,11 @@ const SUBMITTERS: usize = 4;
 /// Commands of each submitter that must be answered after the last kill.
 const AFTER_KILLS: usize = 10;
 
+/// The broker's life is not what is tried here.
+fn patient(options: &mut ControllerOptions) {
+    options.liveness.session_timeout = Duration::from_secs(60);
+}
+
 /// What a submitter was told.
 #[derive(Default)]
 struct Told {
@@ -98,10 +103,6 @@ async fn submitter(
 #[test]
 fn commands_in_flight_when_the_active_controller_dies_take_effect_once_or_are_asked_again() {
     run(async {
-        // Patient with the silent broker: its life is not what is tried here.
-        let patient = |options: &mut ControllerOptions| {
-            options.liveness.session_timeout = Duration::from_secs(60);
-        };
         let mut cluster = Cluster::new(3, patient);
         cluster.start_all();
         let (_beats, request) = live(&cluster, 1).await;
@@ -149,5 +150,39 @@ fn commands_in_flight_when_the_active_controller_dies_take_effect_once_or_are_as
         blocks.dedup();
         assert_eq!(blocks.len(), given, "no block of producer ids was given twice");
         println!("{} topics, {given} blocks, up to {last}", there.len());
+    });
+}
+
+#[test]
+fn a_command_that_is_too_large_for_the_log_is_refused_and_does_not_stop_it() {
+    run(async {
+        // Without sled, which would go on writing when the directories are gone.
+        let mut cluster = Cluster::new(3, |options| {
+            patient(options);
+            options.raft.simulated = true;
+        });
+        cluster.start_all();
+        let (_beats, _) = live(&cluster, 1).await;
+        let with_value = |name: &str, bytes: usize| {
+            let value = Some("x".repeat(bytes));
+            let configs = vec![("some.key".to_owned(), value)];
+            let topics = vec![NewTopic { configs, ..NewTopic::placed(name, 1, 1) }];
+            Command::CreateTopics(CreateTopics { topics, validate_only: false })
+        };
+        // An entry of more than a message between controllers takes would stop the log for good;
+        // the bound is well below that.
+        let largest = with_value("large", 17 << 20);
+        let (reply, _) = cluster.submit(largest).await;
+        let Reply::Refused(refusal) = reply else { panic!("{:.300}", format!("{reply:?}")) };
+        assert_eq!(refusal.code, ErrorCode::PolicyViolation);
+        // Together more than an entry takes: they go in several.
+        let commands = (0..8).map(|n| with_value(&format!("topic-{n}"), 3 << 20));
+        let replies = commands.map(|command| cluster.submit(command));
+        let mut last = MetadataVersion(0);
+        for (reply, version) in futures::future::join_all(replies).await {
+            assert!(matches!(&reply, Reply::TopicsCreated(topics) if topics[0].outcome.is_ok()));
+            last = last.max(version);
+        }
+        cluster.all_at(last).await;
     });
 }
