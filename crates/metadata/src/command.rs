@@ -22,6 +22,9 @@ pub enum Command {
     UnfenceBroker { broker_id: NodeId, broker_epoch: BrokerEpoch },
     /// The broker wants to stop: leaves every ISR except as the last member, leads nothing. `Done`.
     BeginControlledShutdown { broker_id: NodeId, broker_epoch: BrokerEpoch },
+    /// Log directories failed: the broker leaves the ISRs of the partitions in them, and what it led
+    /// there is led by others, except where it is the last member. `Done`.
+    FailReplicas(FailReplicas),
     /// `TopicsCreated`, in the order asked.
     CreateTopics(CreateTopics),
     /// `TopicsDeleted`, in the order asked.
@@ -50,6 +53,7 @@ impl Command {
             Command::FenceBroker { .. } => "FenceBroker",
             Command::UnfenceBroker { .. } => "UnfenceBroker",
             Command::BeginControlledShutdown { .. } => "BeginControlledShutdown",
+            Command::FailReplicas(_) => "FailReplicas",
             Command::CreateTopics(_) => "CreateTopics",
             Command::DeleteTopics { .. } => "DeleteTopics",
             Command::CreatePartitions(_) => "CreatePartitions",
@@ -60,6 +64,17 @@ impl Command {
             Command::ElectLeaders { .. } => "ElectLeaders",
         }
     }
+}
+
+/// A broker can no longer serve some of its replicas.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FailReplicas {
+    pub broker_id: NodeId,
+    pub broker_epoch: BrokerEpoch,
+    /// The directories that failed: the broker has them no longer.
+    pub log_dirs: Vec<DirectoryId>,
+    /// The replicas that were in them; those that are not the broker's are passed over.
+    pub partitions: Vec<TopicIdPartition>,
 }
 
 /// A broker introduces itself, at every start and again when it got no answer.

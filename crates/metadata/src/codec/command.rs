@@ -7,7 +7,10 @@ use proto::command::Command as Kind;
 use proto::config_change::Operation;
 use proto::topic_selector::By;
 use rpc::metadata as proto;
-use types::{BrokerEpoch, LeaderEpoch, NodeId, PartitionEpoch, PartitionIndex, TopicPartition};
+use types::{
+    BrokerEpoch, LeaderEpoch, NodeId, PartitionEpoch, PartitionIndex, TopicIdPartition,
+    TopicPartition,
+};
 
 impl From<&Command> for proto::Command {
     fn from(command: &Command) -> proto::Command {
@@ -37,6 +40,7 @@ fn kind_out(command: &Command) -> Kind {
             let command = proto::BeginControlledShutdown { broker_id, broker_epoch };
             Kind::BeginControlledShutdown(command)
         }
+        Command::FailReplicas(command) => Kind::FailReplicas(fail_out(command)),
         Command::CreateTopics(command) => Kind::CreateTopics(proto::CreateTopics {
             topics: command.topics.iter().map(new_topic_out).collect(),
             validate_only: command.validate_only,
@@ -102,6 +106,7 @@ fn kind_in(kind: Kind) -> Result<Command, DecodeError> {
             broker_id: NodeId(command.broker_id),
             broker_epoch: BrokerEpoch(command.broker_epoch),
         },
+        Kind::FailReplicas(command) => Command::FailReplicas(fail_in(&command)?),
         Kind::CreateTopics(command) => Command::CreateTopics(CreateTopics {
             topics: command.topics.into_iter().map(new_topic_in).collect::<Result<_, _>>()?,
             validate_only: command.validate_only,
@@ -366,4 +371,28 @@ fn elect_in(command: proto::ElectLeaders) -> Result<Command, DecodeError> {
         false => ElectionScope::Partitions(partitions.collect()),
     };
     Ok(Command::ElectLeaders { election, partitions })
+}
+
+fn fail_out(command: &FailReplicas) -> proto::FailReplicas {
+    let replica = |id: &TopicIdPartition| proto::FailedReplica {
+        topic_id: id_out(id.topic_id),
+        partition: id.partition.0,
+    };
+    proto::FailReplicas {
+        broker_id: command.broker_id.0,
+        broker_epoch: command.broker_epoch.0,
+        log_dirs: command.log_dirs.iter().copied().map(id_out).collect(),
+        replicas: command.partitions.iter().map(replica).collect(),
+    }
+}
+
+fn fail_in(command: &proto::FailReplicas) -> Result<FailReplicas, DecodeError> {
+    let replica =
+        |replica: &proto::FailedReplica| id_partition_in(&replica.topic_id, replica.partition);
+    Ok(FailReplicas {
+        broker_id: NodeId(command.broker_id),
+        broker_epoch: BrokerEpoch(command.broker_epoch),
+        log_dirs: ids_in("log_dirs", &command.log_dirs)?,
+        partitions: command.replicas.iter().map(replica).collect::<Result<_, _>>()?,
+    })
 }

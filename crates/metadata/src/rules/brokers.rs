@@ -1,8 +1,8 @@
 //! Brokers come, fall silent, return and go.
 
-use super::elections::{Records, elect_leaderless, remove_from_isrs};
+use super::elections::{Records, elect_leaderless, remove_from_isr, remove_from_isrs};
 use crate::draft::Draft;
-use crate::{Broker, Endpoint, Record, Refusal, RegisterBroker, Reply};
+use crate::{Broker, Endpoint, FailReplicas, Record, Refusal, RegisterBroker, Reply};
 use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId};
 
 pub fn name_cluster(draft: &mut Draft<'_>, cluster_id: &str) -> Result<Reply, Refusal> {
@@ -116,6 +116,21 @@ pub fn begin_controlled_shutdown(
     if !broker.in_controlled_shutdown {
         draft.push(Record::Broker(Broker { in_controlled_shutdown: true, ..broker }));
         remove_from_isrs(draft, id, Records::Whole);
+    }
+    Ok(Reply::Done)
+}
+
+/// What the directories held is lost to the broker; others may lead in its place. A directory that
+/// is back at the next start is registered again.
+pub fn fail_replicas(draft: &mut Draft<'_>, command: &FailReplicas) -> Result<Reply, Refusal> {
+    let broker = check_epoch(draft, command.broker_id, command.broker_epoch)?;
+    let mut log_dirs = broker.log_dirs.clone();
+    log_dirs.retain(|dir| !command.log_dirs.contains(dir));
+    if log_dirs != broker.log_dirs {
+        draft.push(Record::Broker(Broker { log_dirs, ..broker }));
+    }
+    for id in &command.partitions {
+        remove_from_isr(draft, *id, command.broker_id, Records::MaybeLost);
     }
     Ok(Reply::Done)
 }

@@ -22,20 +22,52 @@ pub enum Records {
 /// The broker counts as dead whatever the image says.
 pub fn remove_from_isrs(draft: &mut Draft<'_>, broker: NodeId, records: Records) {
     let is_lost = records == Records::MaybeLost;
-    let held = |partition: &Partition| {
-        let is_eligible = partition.elr.contains(&broker);
-        partition.in_isr(broker) || partition.leader == broker || (is_lost && is_eligible)
-    };
+    let held = |partition: &Partition| counts_on(partition, broker, is_lost);
     for (id, partition) in draft.partitions_where(held) {
-        let election = automatic_election(draft, id);
-        let min_isr = draft.image().min_isr_of(id);
-        let mut target = PartitionTarget::without(&partition, broker, election, min_isr);
-        target.lost = is_lost.then_some(broker);
-        let is_live = |replica| replica != broker && draft.is_live(replica);
-        if let Some(next) = choose(&partition, &target, &is_live) {
+        if let Some(next) = without(draft, id, &partition, broker, is_lost) {
             draft.push_partition(id, next);
         }
     }
+}
+
+/// The same for one partition, of a broker that lives. As the last member it stays the leader on
+/// paper where nobody else may lead: it says itself what it cannot serve, and leads again without
+/// an election once it can.
+pub fn remove_from_isr(
+    draft: &mut Draft<'_>,
+    id: TopicIdPartition,
+    broker: NodeId,
+    records: Records,
+) {
+    let is_lost = records == Records::MaybeLost;
+    let Some(partition) = draft.image().partition(id).cloned() else { return };
+    if counts_on(&partition, broker, is_lost)
+        && let Some(next) = without(draft, id, &partition, broker, is_lost)
+        && (next.has_leader() || !draft.is_live(broker))
+    {
+        draft.push_partition(id, next);
+    }
+}
+
+fn counts_on(partition: &Partition, broker: NodeId, is_lost: bool) -> bool {
+    let is_eligible = partition.elr.contains(&broker);
+    partition.in_isr(broker) || partition.leader == broker || (is_lost && is_eligible)
+}
+
+/// The partition without the broker, if that changes it.
+fn without(
+    draft: &Draft<'_>,
+    id: TopicIdPartition,
+    partition: &Partition,
+    broker: NodeId,
+    is_lost: bool,
+) -> Option<Partition> {
+    let election = automatic_election(draft, id);
+    let min_isr = draft.image().min_isr_of(id);
+    let mut target = PartitionTarget::without(partition, broker, election, min_isr);
+    target.lost = is_lost.then_some(broker);
+    let is_live = |replica| replica != broker && draft.is_live(replica);
+    choose(partition, &target, &is_live)
 }
 
 /// Looks for leaders of the partitions without one that satisfy the predicate.

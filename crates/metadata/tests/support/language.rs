@@ -12,6 +12,7 @@
 //! config RESOURCE set:k=v delete:k append:k=v subtract:k=v [+ RESOURCE ..] [validate]
 //! replace RESOURCE k=v .. [+ RESOURCE ..] [validate]
 //! elect preferred|unclean all|NAME-P ..
+//! fail N [dirs=1,2] [epoch=E] NAME-P ..
 //! ```
 //! RESOURCE is `topic:NAME`, `broker:N` or `cluster`.
 
@@ -51,6 +52,7 @@ pub fn parse(image: &Image, line: &str) -> Command {
             validate_only: words.contains(&"validate"),
         },
         "elect" => elect(words),
+        "fail" => Command::FailReplicas(fail(image, words)),
         other => panic!("unknown command {other}"),
     }
 }
@@ -116,6 +118,23 @@ fn of_broker(image: &Image, verb: &str, words: &[&str]) -> Command {
         "shutdown" => Command::BeginControlledShutdown { broker_id, broker_epoch },
         "ids" => Command::AllocateProducerIds { broker_id, broker_epoch },
         other => panic!("unknown command {other}"),
+    }
+}
+
+fn fail(image: &Image, words: &[&str]) -> FailReplicas {
+    let broker_id = node(words[0]);
+    let dirs = field(words, "dirs").unwrap_or("");
+    let dirs = dirs.split(',').filter(|text| !text.is_empty());
+    let partition = |word: &&str| {
+        let (name, index) = word.rsplit_once('-').expect("NAME-P");
+        let topic_id = image.topic_id(name).expect("a topic");
+        TopicIdPartition { topic_id, partition: PartitionIndex(number(index)) }
+    };
+    FailReplicas {
+        broker_id,
+        broker_epoch: epoch_of(image, broker_id, field(words, "epoch")),
+        log_dirs: dirs.map(|text| Uuid(number::<u128>(text).to_be_bytes())).collect(),
+        partitions: words[1..].iter().filter(|w| !w.contains('=')).map(partition).collect(),
     }
 }
 
