@@ -106,8 +106,8 @@ mod tests {
         assert!(can_be_sent(&produced, PRODUCE_HINTS.leader));
         assert!(!can_be_sent(&produced, PRODUCE_HINTS.leader - 1));
 
-        let mut partition = wire::fetch::PartitionData::default();
-        partition.preferred_read_replica = -1;
+        let mut partition =
+            wire::fetch::PartitionData { preferred_read_replica: -1, ..Default::default() };
         partition.current_leader.leader_id = 1;
         let topic = wire::fetch::FetchableTopicResponse {
             partitions: vec![partition],

@@ -54,7 +54,8 @@ pub struct Args {
     /// How log lines on standard error look
     #[arg(long, value_enum, default_value_t = Format::Human, env = "OTTLA_LOG_FORMAT")]
     log_format: Format,
-    /// Which log lines are shown: a level, or directives such as info,broker=debug
+    /// Which log lines are shown: a level, or directives such as info,broker=debug;
+    /// broker::requests=debug shows every request with its client and the errors in its answer
     #[arg(
         long,
         value_name = "FILTER",
