@@ -14,10 +14,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 use types::{Monotonic, NodeId};
 
-/// How long a fenced broker is named. Clients of a dead leader ask again every 100 ms or so. No
-/// longer than that takes: as long as the broker is named, librdkafka tries to connect in ever longer
-/// intervals, and waits the last one out even if the broker is back by then and leads again (2 to
-/// 9 s were seen where it was named for 5 s).
+/// How long a fenced broker is named. Clients of a dead leader ask at once, and Metadata makes that
+/// answer wait for the election. No longer than that takes: as long as the broker is named,
+/// librdkafka tries to connect in ever longer intervals, and waits the last one out even if the
+/// broker is back and leads again (named for 1.5 to 5 s, that took 2 to 9 s).
 const NAMED_FOR: Duration = Duration::from_millis(500);
 
 /// When brokers were fenced, as far as it matters.

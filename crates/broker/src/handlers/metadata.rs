@@ -6,6 +6,7 @@
 use super::RequestContext;
 use super::topics::{self, BrokerAddress, PartitionView};
 use metadata::{Image, Topic, check_topic_name};
+use std::time::Duration;
 use types::{ErrorCode, TopicId, is_internal_topic};
 use wire::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -21,7 +22,13 @@ const LISTENER_ERROR_FROM: i16 = 6;
 /// The first version in which topics may be asked for by id.
 const BY_ID_FROM: i16 = 12;
 
+/// How long an answer waits for an election that seems to be under way: clients of a leader that
+/// died ask at once, mostly before its followers have a new one, and ask again only after up to a
+/// second.
+const ELECTION_WAIT: Duration = Duration::from_millis(250);
+
 pub async fn handle(ctx: &RequestContext, request: MetadataRequest) -> MetadataResponse {
+    await_election(ctx).await;
     let view = View {
         version: ctx.api_version,
         listener: &ctx.listener,
@@ -58,6 +65,20 @@ pub async fn handle(ctx: &RequestContext, request: MetadataRequest) -> MetadataR
         response.cluster_authorized_operations = topics::CLUSTER_OPERATIONS;
     }
     response
+}
+
+async fn await_election(ctx: &RequestContext) {
+    let mut applied = ctx.broker.image.watch();
+    let election = async {
+        while ctx.broker.replicas.expects_election(&ctx.broker.image.load(), ELECTION_WAIT) {
+            // An error means that the broker stops.
+            if applied.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    // A time that runs out is no error: then there was no election.
+    drop(tokio::time::timeout(ELECTION_WAIT, election).await);
 }
 
 /// The topics asked for; `None` for all.

@@ -13,12 +13,12 @@ use crate::context::BrokerCore;
 use rpc::replica::replica_client::ReplicaClient;
 use rpc::replica::{FollowRequest, FollowResponse, Hello, Position};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-use types::{BrokerEpoch, NodeId, TopicIdPartition};
+use types::{BrokerEpoch, Monotonic, NodeId, TopicIdPartition};
 
 /// Bytes of records that one leader may have on the way to this broker.
 const CREDIT_BYTES: u64 = 8 << 20;
@@ -33,6 +33,8 @@ pub struct FollowLink {
     news: Notify,
     is_open: AtomicBool,
     is_stopped: AtomicBool,
+    /// When the stream that was open broke, in microseconds; 0 while it is open or never was.
+    broken_at: AtomicU64,
 }
 
 impl FollowLink {
@@ -44,12 +46,20 @@ impl FollowLink {
             news: Notify::new(),
             is_open: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
+            broken_at: AtomicU64::new(0),
         })
     }
 
     /// Whether the stream is open now: a partition that joins says where it stands at once.
     pub fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Acquire)
+    }
+
+    /// Whether the stream of partitions followed over it broke within the last `time`.
+    pub fn has_just_broken(&self, now: Monotonic, time: Duration) -> bool {
+        let broken_at = self.broken_at.load(Ordering::Acquire);
+        let is_fresh = broken_at != 0 && now.since(Monotonic(broken_at)) < time;
+        is_fresh && !self.partitions().is_empty()
     }
 
     /// Queues a position; sent with the others that wait.
@@ -125,7 +135,9 @@ pub async fn run(link: Arc<FollowLink>, core: Arc<BrokerCore>, manager: Weak<Rep
         let Some(running) = manager.upgrade() else { return };
         let ended = follow(&link, &core, &running, &mut is_logged).await;
         drop(running);
-        link.is_open.store(false, Ordering::Release);
+        if link.is_open.swap(false, Ordering::AcqRel) {
+            link.broken_at.store(core.env.clock.now().0, Ordering::Release);
+        }
         link.each(|partition| partition.stream_broken(link.leader));
         link.take_outbox();
         if let Err(error) = ended
@@ -171,6 +183,7 @@ async fn follow(
     tracing::info!(leader = %link.leader, "replica stream open");
     *is_logged = false;
     link.is_open.store(true, Ordering::Release);
+    link.broken_at.store(0, Ordering::Release);
     link.each(|partition| partition.stream_opened(link.leader));
     let mut used: u64 = 0;
     loop {

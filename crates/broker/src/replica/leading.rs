@@ -10,6 +10,7 @@ use replication::{
 };
 use rpc::replica::{Chunk, Position};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use types::{EpochOffset, ErrorCode, LeaderEpoch, Offset, PartitionEpoch};
@@ -139,14 +140,38 @@ impl Partition {
     /// A follower says where it stands.
     pub fn follower_position(self: &Arc<Self>, session: &Arc<Session>, position: &Position) {
         let mut state = self.lock();
-        let now = self.now();
-        let state = &mut *state;
         let this = (session.broker_epoch, session.number);
         let newest = state.newest_sessions.entry(session.follower).or_insert(this);
         if *newest > this {
             return;
         }
         *newest = this;
+        if position.restart && position.leader_epoch > self.epoch.load(Ordering::Acquire) {
+            state.early.insert(session.follower, (session.clone(), position.clone()));
+            return;
+        }
+        self.take_position(&mut state, session, position);
+    }
+
+    /// Answers what followers asked in this epoch before it began here.
+    pub(super) fn take_early_positions(self: &Arc<Self>, state: &mut State) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        for (follower, (session, position)) in std::mem::take(&mut state.early) {
+            if position.leader_epoch > epoch {
+                state.early.insert(follower, (session, position));
+            } else if position.leader_epoch == epoch {
+                self.take_position(state, &session, &position);
+            }
+        }
+    }
+
+    fn take_position(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: &Arc<Session>,
+        position: &Position,
+    ) {
+        let now = self.now();
         let Role::Leading(leader) = &mut state.role else {
             session.push(self.refusal(position, Refusal::NotLeaderOrFollower));
             return;

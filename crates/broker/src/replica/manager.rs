@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use types::{BrokerEpoch, DirectoryId, ErrorCode, NodeId, TopicIdPartition, TopicPartition};
@@ -75,6 +76,7 @@ impl ReplicaManager {
             own: own.clone(),
         });
         super::upkeep::start(&core, &manager);
+        super::cleaner::start(&core, &manager);
         Ok(manager)
     }
 
@@ -297,6 +299,14 @@ impl ReplicaManager {
 
     fn links(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Arc<FollowLink>>> {
         self.links.lock().expect("no thread panicked while it held the links")
+    }
+
+    /// Whether a leader's stream has just broken while the image still has it alive: an election may
+    /// be under way.
+    pub fn expects_election(&self, image: &Image, time: Duration) -> bool {
+        let now = self.core.env.clock.now();
+        let is_alive = |id| image.broker(id).is_some_and(|broker| !broker.fenced);
+        self.links().values().any(|link| link.has_just_broken(now, time) && is_alive(link.leader))
     }
 
     /// The stream to a leader, started if there is none.

@@ -18,6 +18,7 @@ use config::{Durability, TopicConfig};
 use env::Env;
 use log::{LogHandle, ReadError, ReadPlan};
 use replication::{Follower, Leader, WaitOutcome, WaitToken};
+use rpc::replica::Position;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -63,6 +64,8 @@ pub(super) struct State {
     /// The newest stream that each follower was heard on; older ones no longer count, nor do those
     /// that a former start of the follower opens late.
     pub newest_sessions: BTreeMap<NodeId, (BrokerEpoch, u64)>,
+    /// What followers asked whose image is ahead of this broker's: answered once it leads.
+    pub early: BTreeMap<NodeId, (Arc<Session>, Position)>,
     /// A sync for a synced topic is under way; appends meanwhile share the next one.
     pub is_syncing: bool,
 }
@@ -160,6 +163,7 @@ impl Partition {
                 fetch_waits: BTreeMap::new(),
                 subscriptions: BTreeMap::new(),
                 newest_sessions: BTreeMap::new(),
+                early: BTreeMap::new(),
                 is_syncing: false,
             }),
             epoch: AtomicI32::new(LeaderEpoch::NONE.0),
@@ -304,6 +308,7 @@ impl Partition {
     /// Stops sending to a session.
     pub fn unsubscribe(&self, session: &Session) {
         let mut state = self.lock();
+        state.early.retain(|_, (asking, _)| !std::ptr::eq(&**asking, session));
         let is_own = |s: &Subscription| std::ptr::eq(&*s.session, session);
         if state.subscriptions.get(&session.follower).is_some_and(is_own) {
             state.subscriptions.remove(&session.follower);

@@ -60,6 +60,7 @@ impl Partition {
         if self.is_synced() {
             self.start_sync(state);
         }
+        self.take_early_positions(state);
     }
 
     fn begin_to_lead(
