@@ -115,6 +115,22 @@ def test_a_rolling_restart_is_not_seen_by_clients(cluster, reported, rounds):
     reported(report)
 
 
+def test_a_cluster_that_is_stopped_node_by_node_comes_back_whole(cluster, reported, rounds):
+    """The last ones have no quorum any more and must not wait for it."""
+    with Scenario("stopped one by one", cluster) as s:
+        took = []
+        for _ in rounds:
+            everyone = list(cluster.nodes)
+            took += [s.faults.terminate(id) for id in everyone]
+            s.faults.start(*everyone)
+            s.flow()
+            s.in_sync()
+    report = s.finish()
+    print(f"stops took {max(took):.2f} s at most")
+    assert max(took) < STOP_MAX
+    reported(report)
+
+
 def test_a_storm_of_restarts_costs_nothing(cluster, reported, request):
     """Nodes die and come back without a pause for anyone to recover; two may be down at once."""
     seed = seed_of(request)
