@@ -24,11 +24,8 @@ pub fn start(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>) {
     every(core, manager, SYNC_INTERVAL, |manager, core| async move {
         let wall = core.env.clock.wall();
         let logs = manager.logs().clone();
-        let done = env::tasks::blocking(move || {
-            logs.sync_due(wall)?;
-            logs.remove_due(wall)
-        });
-        report("sync", done.await);
+        let done = env::tasks::blocking(move || logs.sync_due(wall).map(|_| ())).await;
+        report("sync", done);
     });
     let interval = core.config.replication.high_watermark_checkpoint_interval;
     every(core, manager, interval, |manager, _| async move {
@@ -58,7 +55,7 @@ where
     let (manager, owner): (Weak<ReplicaManager>, _) = (Arc::downgrade(manager), core.clone());
     spawn(&core.tasks, async move {
         loop {
-            tokio::time::sleep(env::clock::until_next(owner.env.clock.now(), pause)).await;
+            tokio::time::sleep(pause).await;
             let Some(manager) = manager.upgrade() else { return };
             work(manager, owner.clone()).await;
         }
