@@ -12,6 +12,7 @@ import pytest
 from clients.base import TIMEOUT, Record
 from clients.confluent import Confluent
 from clients.java import TOOLS, run
+from harness import wait_until
 from harness.ottla import OttlaSystem
 
 CLASSES = {
@@ -63,15 +64,18 @@ def test_topics_are_listed_alike(bootstrap, topic):
     assert mine == theirs
 
 
-def test_topics_are_made_changed_and_deleted(bootstrap, name, admin):
+def test_topics_are_made_changed_and_deleted(cluster, bootstrap, name, admin):
     created = ours("topics", bootstrap, "--create", "--topic", name, "--partitions", "2",
                    "--replication-factor", "3")
     assert created == f"Created topic {name}.\n"
+    cluster.wait_everywhere(name)
     ours("topics", bootstrap, "--create", "--topic", name, code=1)
     ours("topics", bootstrap, "--alter", "--topic", name, "--partitions", "4")
-    assert set(admin.describe(bootstrap, name)) == {0, 1, 2, 3}
+    grown = lambda: set(admin.describe(bootstrap, name)) == {0, 1, 2, 3}
+    wait_until(grown, TIMEOUT, "four partitions")
     ours("topics", bootstrap, "--delete", "--topic", name)
-    assert name not in ours("topics", bootstrap, "--list").split()
+    gone = lambda: name not in ours("topics", bootstrap, "--list").split()
+    wait_until(gone, TIMEOUT, "the topic being gone")
     ours("topics", bootstrap, "--describe", "--topic", name, code=1)
 
 
@@ -91,10 +95,11 @@ def test_configs_are_set_and_deleted(bootstrap, topic, admin):
     args = ["--alter", "--topic", topic, "--add-config", "max.message.bytes=5000"]
     mine, theirs = both("configs", bootstrap, *args)
     assert mine == theirs == f"Completed updating config for topic {topic}.\n"
-    assert admin.config(bootstrap, topic, "max.message.bytes") == "5000"
+    shown = lambda value: lambda: admin.config(bootstrap, topic, "max.message.bytes") == value
+    wait_until(shown("5000"), TIMEOUT, "the config being shown")
     args = ["--alter", "--topic", topic, "--delete-config", "max.message.bytes"]
     assert ours("configs", bootstrap, *args) == mine
-    assert admin.config(bootstrap, topic, "max.message.bytes") == "1048588"
+    wait_until(shown("1048588"), TIMEOUT, "the default being shown")
     ours("configs", bootstrap, *args, code=1)
     ours("configs", bootstrap, "--alter", "--topic", topic, "--add-config", "no.such=1", code=1)
 
