@@ -78,8 +78,7 @@ impl Heartbeats {
             Ok(answers) => answers,
             Err(reason) => return reason,
         };
-        let mut interval = tokio::time::interval(self.core.config.liveness.heartbeat_interval);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut due = std::pin::pin!(self.next_beat());
         let mut wishes = self.wishes.subscribe();
         let mut applied = self.core.image.watch();
         loop {
@@ -89,11 +88,20 @@ impl Heartbeats {
                     Ok(None) => return "ended by the controller".to_owned(),
                     Err(status) => return status.to_string(),
                 },
-                _ = interval.tick() => self.say(&sender),
+                () = &mut due => {
+                    self.say(&sender);
+                    due.set(self.next_beat());
+                }
                 Ok(()) = wishes.changed() => self.say(&sender),
                 Ok(()) = applied.changed() => self.say(&sender),
             }
         }
+    }
+
+    /// The streams of all controllers beat together, so that this thread wakes once for them.
+    fn next_beat(&self) -> tokio::time::Sleep {
+        let interval = self.core.config.liveness.heartbeat_interval;
+        tokio::time::sleep(env::clock::until_next(self.core.env.clock.now(), interval))
     }
 
     async fn open(

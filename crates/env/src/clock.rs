@@ -2,12 +2,21 @@
 //! simulator already control; reading the time goes through here.
 
 use std::sync::Mutex;
+use std::time::Duration;
 use types::{Monotonic, Timestamp};
 
 /// Reads time. `now` never goes back; `wall` may jump.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Monotonic;
     fn wall(&self) -> Timestamp;
+}
+
+/// The time until the clock's next multiple of `period`, never zero. What happens periodically and
+/// waits so happens together: the thread wakes once for all of it, which is most of what an idle
+/// process costs.
+pub fn until_next(now: Monotonic, period: Duration) -> Duration {
+    let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX).max(1);
+    Duration::from_micros(period - now.0 % period)
 }
 
 /// The machine's clocks.
@@ -63,5 +72,19 @@ impl Clock for ManualClock {
 
     fn wall(&self) -> Timestamp {
         self.state.lock().expect("clock lock").1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_of_one_period_is_due_together_however_late_it_was_last_time() {
+        let period = Duration::from_millis(50);
+        for (now, wait) in [(0, 50_000), (1, 49_999), (49_999, 1), (50_000, 50_000)] {
+            assert_eq!(until_next(Monotonic(now), period), Duration::from_micros(wait));
+        }
+        assert_eq!(until_next(Monotonic(7), Duration::ZERO), Duration::from_micros(1));
     }
 }

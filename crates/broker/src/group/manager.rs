@@ -76,7 +76,8 @@ impl GroupManager {
         let ticking = manager.clone();
         spawn(&core.tasks, async move {
             loop {
-                tokio::time::sleep(TICK).await;
+                let now = ticking.core.env.clock.now();
+                tokio::time::sleep(env::clock::until_next(now, TICK)).await;
                 ticking.loaded().iter().for_each(|shard| shard.tick());
             }
         });

@@ -55,7 +55,7 @@ where
     let (manager, owner): (Weak<ReplicaManager>, _) = (Arc::downgrade(manager), core.clone());
     spawn(&core.tasks, async move {
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(env::clock::until_next(owner.env.clock.now(), pause)).await;
             let Some(manager) = manager.upgrade() else { return };
             work(manager, owner.clone()).await;
         }

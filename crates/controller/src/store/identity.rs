@@ -8,7 +8,7 @@ use env::Env;
 use env::disk::{read_file, write_file_atomically};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use types::{DirectoryId, NodeId};
 
 const FILE: &str = "meta.properties";
@@ -67,7 +67,7 @@ impl Identity {
     }
 }
 
-fn parse(path: &PathBuf, content: &[u8]) -> io::Result<Identity> {
+fn parse(path: &Path, content: &[u8]) -> io::Result<Identity> {
     let bad = |what: &str| {
         let text = format!("file {}: {what}", path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)
