@@ -13,6 +13,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use types::Timestamp;
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +67,11 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
 
+    /// When the content was changed last, if the file system keeps that.
+    fn modified(&self) -> io::Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
     /// Cuts or extends (with zeros) the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
@@ -88,6 +94,10 @@ pub trait Disk: Send + Sync {
     fn exists(&self, path: &Path) -> bool;
     /// fsync of a directory: its names survive a power cut when this returns `Ok`.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Bytes of the volume that holds `path`: all of it, and what an ordinary user may still write.
+    fn space(&self, _path: &Path) -> io::Result<(u64, u64)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Takes an exclusive lock on a file (made if absent), held until the guard is dropped;
     /// `WouldBlock` if another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
@@ -165,6 +175,11 @@ impl File for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn modified(&self) -> io::Result<Option<Timestamp>> {
+        let since = self.0.metadata()?.modified()?.duration_since(std::time::UNIX_EPOCH);
+        Ok(since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp))
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }
@@ -234,6 +249,12 @@ impl Disk for RealDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         std::fs::File::open(path)?.sync_all()
+    }
+
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let volume = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+        Ok((bytes(volume.f_blocks), bytes(volume.f_bavail)))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {

@@ -129,6 +129,21 @@ impl LogDirError {
         self.error.get_ref().is_some_and(|inner| inner.is::<Closed>())
     }
 
+    /// Whether the disk was full. Nothing was written by halves, and space may come back: the
+    /// directory is well.
+    pub fn is_no_space(&self) -> bool {
+        is_no_space(&self.error)
+    }
+
+    /// For an error after which what is on disk is not known, whatever kind it is of.
+    pub(crate) fn fatal(dir: &Path, doing: impl Into<String>, error: io::Error) -> LogDirError {
+        let error = match is_no_space(&error) {
+            true => io::Error::other(error),
+            false => error,
+        };
+        LogDirError::new(dir, doing, error)
+    }
+
     pub(crate) fn new(dir: &Path, doing: impl Into<String>, error: io::Error) -> LogDirError {
         LogDirError { dir: dir.to_path_buf(), doing: doing.into(), error: Arc::new(error) }
     }

@@ -44,6 +44,11 @@ impl LogHandle {
         Ok(log.synced_offset())
     }
 
+    /// The log's directory failed: it takes no more appends, whoever still holds it.
+    pub(crate) fn fail(&self, error: &LogDirError) {
+        self.lock().fail(error);
+    }
+
     /// Whether both are handles of one log.
     pub fn is_same(&self, other: &LogHandle) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

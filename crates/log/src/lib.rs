@@ -47,7 +47,8 @@ pub use dirs::LogDirs;
 pub use error::{AppendError, LogDirError, OpenError, ReadError};
 pub use handle::LogHandle;
 pub use manager::{
-    CompactedLog, CompactionStatus, LogManager, LogManagerOptions, OpenReport, RetentionReport,
+    CompactedLog, CompactionStatus, DirectoryView, LogManager, LogManagerOptions, OpenReport,
+    RetentionReport,
 };
 pub use meta_properties::MetaProperties;
 pub use partition::{

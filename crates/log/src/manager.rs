@@ -4,8 +4,10 @@
 //! with it; nothing of a partition is removed unless it was asked for by its topic id.
 
 mod compaction;
+mod directories;
 
 pub use compaction::{CompactedLog, CompactionStatus};
+pub use directories::DirectoryView;
 
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
@@ -80,6 +82,8 @@ struct State {
     logs: BTreeMap<TopicPartition, Entry>,
     /// Makes names unique: directories set aside in this life.
     aside_count: u64,
+    /// Directories that could not be opened.
+    unopened: Vec<PathBuf>,
 }
 
 /// Owns the log directories. All methods may be called from any thread; those that say "blocks"
@@ -90,6 +94,8 @@ pub struct LogManager {
     /// Held while a partition is made, deleted or set aside: one at a time.
     naming: Mutex<()>,
     compaction: Mutex<compaction::Compaction>,
+    /// Files without their names, and when they go.
+    removals: Mutex<Vec<(Timestamp, RemovalJob)>>,
     started: Timestamp,
 }
 
@@ -100,7 +106,8 @@ impl LogManager {
         options: LogManagerOptions,
     ) -> Result<(LogManager, OpenReport), OpenError> {
         let mut report = OpenReport { offline: dirs.offline, ..OpenReport::default() };
-        let mut state = State { dirs: Vec::new(), logs: BTreeMap::new(), aside_count: 0 };
+        let (logs, unopened) = (BTreeMap::new(), Vec::new());
+        let mut state = State { dirs: Vec::new(), logs, aside_count: 0, unopened };
         for dir in dirs.dirs {
             let opened = match open_dir(&dirs.disk, &dir, &options) {
                 Ok(opened) => opened,
@@ -139,11 +146,13 @@ impl LogManager {
         if state.dirs.is_empty() {
             return Err(OpenError::NoneUsable);
         }
+        state.unopened = report.offline.iter().map(|error| error.dir.clone()).collect();
         let manager = LogManager {
             disk: dirs.disk,
             state: Mutex::new(state),
             naming: Mutex::new(()),
             compaction: Mutex::default(),
+            removals: Mutex::default(),
             started: options.now,
         };
         Ok((manager, report))
@@ -227,7 +236,13 @@ impl LogManager {
             recovery_points: checkpoints,
         };
         let log = open.create(topic_id).map_err(|error| match error {
-            OpenLogError::Io(error) => self.fenced(error),
+            OpenLogError::Io(error) => {
+                if error.is_no_space() {
+                    // A half-made directory would be in the way of the next attempt; it holds nothing.
+                    let _ = self.disk.remove_dir_all(&log_dir.join(partition_dir(partition)));
+                }
+                self.fenced(error)
+            }
             OpenLogError::Damaged(_) | OpenLogError::Unidentified(_) => {
                 let error = io::Error::other(error.to_string());
                 self.fenced(LogDirError::new(&log_dir, "make a partition", error))
@@ -357,32 +372,6 @@ impl LogManager {
         online.map(|dir| (dir.id, dir.path.clone())).collect()
     }
 
-    /// Takes a directory offline after an I/O error (also done by every failing call of the
-    /// manager itself): its partitions are dropped from the manager and returned.
-    /// Errors of logs that were closed or removed on purpose change nothing.
-    pub fn fence_directory(&self, error: &LogDirError) -> Vec<TopicPartition> {
-        if error.is_closed() {
-            return Vec::new();
-        }
-        let mut state = self.state();
-        let Some(index) = state.dirs.iter().position(|dir| dir.path == error.dir) else {
-            return Vec::new();
-        };
-        if std::mem::replace(&mut state.dirs[index].online, false) {
-            tracing::error!(%error, "log directory goes offline");
-        }
-        let lost: Vec<TopicPartition> = state
-            .logs
-            .iter()
-            .filter(|(_, entry)| entry.dir == index)
-            .map(|(partition, _)| partition.clone())
-            .collect();
-        for partition in &lost {
-            state.logs.remove(partition);
-        }
-        lost
-    }
-
     /// For errors inside: the directory goes offline, and the caller learns why.
     fn fenced(&self, error: LogDirError) -> LogDirError {
         self.fence_directory(&error);
@@ -485,9 +474,34 @@ impl LogManager {
             let retained = retained.map_err(|error| self.fenced(error))?;
             report.segments += retained.segments;
             report.bytes += retained.bytes;
-            retained.job.run().map_err(|error| self.fenced(error))?;
+            let delay_ms = log.lock().config().file_delete_delay_ms;
+            if retained.segments > 0 {
+                let due = Timestamp(now.0.saturating_add(delay_ms));
+                self.removals().push((due, retained.job));
+            }
         }
+        self.remove_due(now)?;
         Ok(report)
+    }
+
+    /// Removes the files of segments whose `file.delete.delay.ms` is over. What is left at the end of
+    /// the process, the next opening removes. Blocks.
+    pub fn remove_due(&self, now: Timestamp) -> Result<(), LogDirError> {
+        let due: Vec<RemovalJob> = {
+            let mut removals = self.removals();
+            let (due, wait) =
+                std::mem::take(&mut *removals).into_iter().partition(|(at, _)| *at <= now);
+            *removals = wait;
+            due.into_iter().map(|(_, job): (Timestamp, RemovalJob)| job).collect()
+        };
+        for job in due {
+            job.run().map_err(|error| self.fenced(error))?;
+        }
+        Ok(())
+    }
+
+    fn removals(&self) -> MutexGuard<'_, Vec<(Timestamp, RemovalJob)>> {
+        self.removals.lock().expect("no thread panicked with the removals")
     }
 
     /// Closes every log (sync, producer snapshot, indexes), writes the checkpoints and, where all

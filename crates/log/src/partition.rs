@@ -225,7 +225,7 @@ impl PartitionLog {
     /// Ends in `failure`: no append from now on, since what the disk holds is not known.
     fn poison(&mut self, doing: &str, error: io::Error) -> LogDirError {
         let doing = format!("{doing} in {}", self.id.dir.display());
-        let error = LogDirError::new(&self.id.log_dir, doing, error);
+        let error = LogDirError::fatal(&self.id.log_dir, doing, error);
         self.failure.get_or_insert_with(|| error.clone());
         error
     }

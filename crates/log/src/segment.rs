@@ -34,7 +34,7 @@ pub struct Segment {
     bytes_since_index: u64,
     /// Max timestamp of the first batch, from which `segment.ms` counts.
     first_timestamp: Option<Timestamp>,
-    /// The node's time at the last append (or at opening): the age of a segment whose records are
+    /// The node's time at the last append (as the file system has it, after opening): the age of a segment whose records are
     /// dated in the future, or not at all.
     pub touched: Timestamp,
 }
@@ -83,6 +83,8 @@ impl Segment {
         now: Timestamp,
     ) -> io::Result<Segment> {
         let file = disk.open(&segment_file(dir, base, LOG), Open::Write)?;
+        // A restart makes nothing younger.
+        let touched = file.modified()?.map_or(now, |modified| modified.min(now));
         Ok(Segment {
             base,
             size: file.len()?,
@@ -96,7 +98,7 @@ impl Segment {
             max_timestamp: None,
             bytes_since_index: 0,
             first_timestamp: None,
-            touched: now,
+            touched,
         })
     }
 

@@ -80,7 +80,7 @@ impl SyncJob {
             Some(error) => Err(error.clone()),
             None => self.sync(is_current).map_err(|error| {
                 let doing = format!("sync {}", self.dir.display());
-                LogDirError::new(&self.log_dir, doing, error)
+                LogDirError::fatal(&self.log_dir, doing, error)
             }),
         };
         if let Err(error) = &result {

@@ -11,6 +11,7 @@
 //! Does not: serve HTTP, read clocks, or know who calls.
 
 mod api;
+mod compaction;
 mod histogram;
 mod logging;
 mod metrics;

@@ -1,6 +1,7 @@
 //! The handle to all metrics of a node.
 
 use crate::api::{ApiFamilies, ApiMetrics};
+use crate::compaction::CompactionCells;
 use crate::node::{
     ElectionKind, ElectionLabel, ListenerLabel, NodeCells, RefusedConnection, RefusedLabel,
 };
@@ -18,6 +19,7 @@ struct Inner {
     apis: ApiFamilies,
     topics: TopicFamilies,
     node: NodeCells,
+    compaction: CompactionCells,
 }
 
 impl Default for Metrics {
@@ -33,7 +35,8 @@ impl Metrics {
         let apis = ApiFamilies::register(&mut registry);
         let topics = TopicFamilies::register(&mut registry);
         let node = NodeCells::register(&mut registry);
-        Metrics(Arc::new(Inner { registry, apis, topics, node }))
+        let compaction = CompactionCells::register(&mut registry);
+        Metrics(Arc::new(Inner { registry, apis, topics, node, compaction }))
     }
 
     /// The page that Prometheus reads (OpenMetrics text).
@@ -107,6 +110,36 @@ impl Metrics {
 
     pub fn isr_expanded(&self) {
         self.0.node.replicas.isr_expands.inc();
+    }
+
+    /// Logs that wait to be compacted, those that cannot be, and the largest dirty share of a log.
+    pub fn compaction(&self, due: usize, failed: usize, dirty_ratio_max: f64) {
+        let cells = &self.0.compaction;
+        cells.logs_due.set(due as i64);
+        cells.logs_failed.set(failed as i64);
+        cells.dirty_ratio_max.set(dirty_ratio_max);
+    }
+
+    pub fn compaction_overdue(&self, overdue_ms_max: i64, failed_bytes: u64) {
+        self.0.compaction.overdue_ms_max.set(overdue_ms_max);
+        self.0.compaction.failed_bytes.set(i64::try_from(failed_bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Compaction has read or written this.
+    pub fn compaction_bytes(&self, bytes: u64) {
+        self.0.compaction.io_bytes.inc_by(bytes);
+    }
+
+    /// A log was compacted: bytes of its segments before and after.
+    pub fn compacted(&self, read_bytes: u64, written_bytes: u64) {
+        self.0.compaction.runs.inc();
+        self.0.compaction.read_bytes.inc_by(read_bytes);
+        self.0.compaction.written_bytes.inc_by(written_bytes);
+    }
+
+    pub fn compacted_records(&self, read: u64, kept: u64) {
+        self.0.compaction.records_read.inc_by(read);
+        self.0.compaction.records_kept.inc_by(kept);
     }
 
     pub fn offline_log_dirs(&self, directories: usize) {

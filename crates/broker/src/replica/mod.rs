@@ -10,6 +10,7 @@
 //! Promises: see [`Partition`] for locks and [`ReplicaManager`] for what happens to files. Only
 //! these streams move replica state; nothing that arrives on a client listener does.
 
+mod cleaner;
 mod fetcher;
 mod following;
 mod isr;

@@ -24,8 +24,11 @@ pub fn start(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>) {
     every(core, manager, SYNC_INTERVAL, |manager, core| async move {
         let wall = core.env.clock.wall();
         let logs = manager.logs().clone();
-        let done = env::tasks::blocking(move || logs.sync_due(wall).map(|_| ())).await;
-        report("sync", done);
+        let done = env::tasks::blocking(move || {
+            logs.sync_due(wall)?;
+            logs.remove_due(wall)
+        });
+        report("sync", done.await);
     });
     let interval = core.config.replication.high_watermark_checkpoint_interval;
     every(core, manager, interval, |manager, _| async move {

@@ -278,6 +278,9 @@ fn storage(values: &Values<'_>) -> StorageConfig {
         cleaner_enable: values.bool("log.cleaner.enable"),
         cleaner_threads: values.u32("log.cleaner.threads"),
         cleaner_dedupe_buffer_bytes: values.u64("log.cleaner.dedupe.buffer.size"),
+        cleaner_io_buffer_bytes: values.u64("log.cleaner.io.buffer.size"),
+        cleaner_load_factor: values.f64("log.cleaner.io.buffer.load.factor"),
+        cleaner_bytes_per_second: values.f64("log.cleaner.io.max.bytes.per.second"),
         cleaner_backoff: values.ms("log.cleaner.backoff.ms"),
         open_files_max: values.u32("ottla.log.open.files.max"),
     }

@@ -184,6 +184,12 @@ pub struct StorageConfig {
     pub cleaner_threads: u32,
     /// `log.cleaner.dedupe.buffer.size`
     pub cleaner_dedupe_buffer_bytes: u64,
+    /// `log.cleaner.io.buffer.size`
+    pub cleaner_io_buffer_bytes: u64,
+    /// `log.cleaner.io.buffer.load.factor`
+    pub cleaner_load_factor: f64,
+    /// `log.cleaner.io.max.bytes.per.second`
+    pub cleaner_bytes_per_second: f64,
     /// `log.cleaner.backoff.ms`
     pub cleaner_backoff: Duration,
     /// `ottla.log.open.files.max`: segments kept open at most.

@@ -124,6 +124,11 @@ impl PartitionLog {
         self.shut("the partition was removed");
     }
 
+    /// Takes no more appends: the directory failed.
+    pub(crate) fn fail(&mut self, error: &LogDirError) {
+        self.failure.get_or_insert_with(|| error.clone());
+    }
+
     fn shut(&mut self, why: &'static str) {
         let error = LogDirError::closed(&self.id.log_dir, &self.id.partition, why);
         self.failure.get_or_insert(error);

@@ -126,12 +126,14 @@ fn records_of(batch: &Batch) -> Vec<records::Record> {
 }
 
 /// Every batch is one of before, with some of its records or all; the newest record of each key and
-/// the last batch of each producer are there.
-fn check_compaction(old: &[Batch], new: &[Batch]) {
-    let by_place: BTreeMap<_, &Batch> = old.iter().map(|batch| (place(batch), batch)).collect();
+/// the last batch of each producer are there. `held` is what the files had, of which a crash may
+/// have lost what ends above `end`, and `ever` what they may have had before.
+fn check_compaction(ever: &[Batch], held: &[Batch], new: &[Batch], end: i64) {
+    let all = ever.iter().chain(held);
+    let by_place: BTreeMap<_, &Batch> = all.map(|batch| (place(batch), batch)).collect();
     let mut newest = BTreeMap::new();
     let mut producers = BTreeMap::new();
-    for batch in old {
+    for batch in held.iter().filter(|batch| batch.header.end_offset().0 <= end) {
         newest.extend(records_of(batch).into_iter().map(|record| (record.key.clone(), record)));
         producers.insert(batch.header.producer_id.0, place(batch));
     }
@@ -162,8 +164,8 @@ struct Run {
     /// Every batch that was ever appended.
     ever: Vec<Batch>,
     stop: Option<(u64, u64)>,
-    /// The operation that was interrupted was a compaction.
-    compacting: bool,
+    /// What the files held before the compaction that is under way.
+    compacting: Option<Vec<Batch>>,
 }
 
 fn config() -> LogConfig {
@@ -183,7 +185,7 @@ impl Run {
         let world = World::new(config());
         let log = LogHandle::new(world.create());
         let (model, ever) = (Model::default(), Vec::new());
-        Run { world, log, model, synced: 0, ever, stop: None, compacting: false }
+        Run { world, log, model, synced: 0, ever, stop: None, compacting: None }
     }
 
     fn step(&mut self, op: &Op) {
@@ -252,13 +254,12 @@ impl Run {
                 ok(done.is_ok());
             }
             Op::Compact => {
-                self.compacting = true;
+                self.compacting = Some(stored(&self.world));
                 let done = compact(&self.log, Timestamp(1), &options(), &go_on).is_ok();
                 ok(done);
                 if done {
-                    self.compacting = false;
-                    let end = self.model.end;
-                    self.model = self.after_compaction(&self.model, end);
+                    let (held, end) = (self.compacting.take().unwrap(), self.model.end);
+                    self.model = self.after_compaction(&self.model, &held, end);
                 }
             }
             Op::Settle => {
@@ -296,15 +297,13 @@ impl Run {
     /// The model of a log that compaction may have changed: what its files hold, which must say the
     /// same of each key, producer and epoch as before. What retention deleted is kept: a crash may
     /// bring it back.
-    fn after_compaction(&self, before: &Model, end: i64) -> Model {
+    fn after_compaction(&self, before: &Model, held: &[Batch], end: i64) -> Model {
         let found = stored(&self.world);
         let first = found.first().map_or(end, |batch| batch.header.base_offset.0);
         let base = self.log.lock().segment_bases()[0].0.min(first);
-        let (gone, old): (Vec<Batch>, Vec<Batch>) =
-            before.batches.iter().cloned().partition(|b| b.header.last_offset().0 < base);
-        let old: Vec<Batch> = old.into_iter().filter(|b| b.header.end_offset().0 <= end).collect();
-        check_compaction(&old, &found);
-        let batches = gone.into_iter().chain(found).collect();
+        let gone = before.batches.iter().filter(|b| b.header.last_offset().0 < base).cloned();
+        check_compaction(&before.batches, held, &found, end);
+        let batches = gone.chain(found).collect();
         Model { batches, end, ..before.clone() }
     }
 
@@ -387,8 +386,8 @@ impl Run {
             let log = self.log.lock();
             (log.start_offset().0, log.end_offset().0, read_all(&log))
         };
-        if std::mem::take(&mut self.compacting) {
-            self.model = self.after_compaction(before, end);
+        if let Some(held) = self.compacting.take() {
+            self.model = self.after_compaction(before, &held, end);
         }
         let prefix = |model: &Model| {
             let (back, found): (Vec<&Batch>, Vec<&Batch>) =
@@ -459,11 +458,9 @@ impl Run {
     /// The last batch of each producer is known; what the model's batches do not show may still be
     /// known from before.
     fn check_producers(&self, log: &PartitionLog) {
+        let stored = stored(&self.world);
         for id in 1..4 {
-            let first = log.segment_bases()[0];
-            let kept = self.model.batches.iter().filter(|b| b.header.base_offset >= first);
-            let mine = kept.filter(|b| b.header.producer_id.0 == id);
-            let last = mine.last();
+            let last = stored.iter().rfind(|b| b.header.producer_id.0 == id);
             let known = log.producer(ProducerId(id));
             if let Some(last) = last {
                 let (_, sequence, offset) = known.expect("a producer in the log is known");
