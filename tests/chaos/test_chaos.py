@@ -12,6 +12,9 @@ from scenario import Scenario
 
 # The goal of a stop is well below a second; this allows for a busy machine and a debug build.
 STOP_MAX = 3.0
+# librdkafka's reconnect.backoff.max.ms: sooner after the last one, a kill is not a first kill to it,
+# and it waits up to so long before it connects to a broker that is back.
+FORGOTTEN_AFTER = 10
 
 
 def seed_of(request):
@@ -29,7 +32,9 @@ def test_a_calm_cluster_keeps_everything(cluster, reported):
 
 def test_a_killed_leader_costs_nothing(cluster, reported, rounds):
     with Scenario("leader killed", cluster) as s:
-        for _ in rounds:
+        for round in rounds:
+            if round:
+                s.flow(FORGOTTEN_AFTER)
             victim = s.leader()
             s.faults.kill(victim)
             cluster.leader(s.topic, 0, other_than=victim)
