@@ -93,6 +93,7 @@ pub struct Controller {
     tasks: Tasks,
     routes: tonic::service::Routes,
     status: watch::Receiver<Status>,
+    view: view::View,
     activity: Activity,
     has_handed_over: AtomicBool,
 }
@@ -158,7 +159,7 @@ impl Controller {
         let service = service::ControllerService::new(service::Parts {
             env,
             raft: raft.clone(),
-            view,
+            view: view.clone(),
             activity: activity.clone(),
             submitter,
             liveness,
@@ -169,7 +170,7 @@ impl Controller {
         });
         let routes = routes(service, raft.service(cluster));
         let has_handed_over = AtomicBool::new(false);
-        Ok(Controller { raft, journal, tasks, routes, status, activity, has_handed_over })
+        Ok(Controller { raft, journal, tasks, routes, status, view, activity, has_handed_over })
     }
 
     /// The gRPC services `Controller` and `Raft`, for a tonic server or an axum router.
@@ -185,6 +186,12 @@ impl Controller {
     /// Follows the state of this node.
     pub fn watch(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Reads the metadata as applied here, at any time; for tests that look inside.
+    pub fn images(&self) -> impl Fn() -> Arc<metadata::Image> + Send + Sync + 'static {
+        let view = self.view.clone();
+        move || view.image()
     }
 
     /// Hands leadership over if this node has it, and waits a moment for the new leader. To be

@@ -25,6 +25,10 @@ pub struct Node {
     /// Starts so far.
     pub starts: u64,
     pub is_paused: bool,
+    /// The disk fails, or soon will: the program may end by itself.
+    pub has_failing_disk: bool,
+    /// The program was told to stop.
+    is_stopping: bool,
 }
 
 struct Running {
@@ -47,6 +51,8 @@ impl Node {
             running: None,
             starts: 0,
             is_paused: false,
+            has_failing_disk: false,
+            is_stopping: false,
         }
     }
 
@@ -86,8 +92,20 @@ impl Node {
         self.running = Some(Running { program, view, stop: Some(stop), ended });
     }
 
+    /// After so many more changes of the disk, every one fails.
+    pub fn stop_disk_after(&mut self, changes: u64) {
+        self.disk.stop_after(Some(changes));
+        self.has_failing_disk = true;
+    }
+
+    /// Whether the program may end by itself now.
+    pub fn may_end(&self) -> bool {
+        self.has_failing_disk || self.is_stopping
+    }
+
     /// Tells the program to stop in order.
     pub fn tell_to_stop(&mut self) {
+        self.is_stopping = true;
         if let Some(stop) = self.running.as_mut().and_then(|running| running.stop.take()) {
             let _ = stop.send(());
         }
@@ -98,9 +116,6 @@ impl Node {
         let running = self.running.as_mut().filter(|_| !self.is_paused)?;
         running.program.run_until(now, tick);
         let ended = running.ended.lock().expect("one thread").take();
-        if ended.is_some() {
-            self.kill();
-        }
         ended
     }
 
@@ -110,6 +125,7 @@ impl Node {
         self.network.end_program(self.host, true);
         self.running = None;
         self.is_paused = false;
+        self.is_stopping = false;
     }
 
     /// Cuts the power: what is not synced is kept, lost or torn, as the seed says.
@@ -118,5 +134,7 @@ impl Node {
         self.network.end_program(self.host, false);
         self.running = None;
         self.is_paused = false;
+        self.is_stopping = false;
+        self.has_failing_disk = false;
     }
 }

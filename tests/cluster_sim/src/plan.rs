@@ -155,6 +155,12 @@ impl Plan {
         self
     }
 
+    /// The same with less time for faults.
+    pub fn shortened(mut self) -> Plan {
+        self.fault_phase_us = self.fault_phase_us.min(3_000_000);
+        self
+    }
+
     pub fn voters(&self) -> String {
         let voters: Vec<String> = (1..=self.nodes).map(|id| format!("{id}@n{id}:9093")).collect();
         voters.join(",")

@@ -5,7 +5,7 @@
 use crate::clock::HostClock;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime, RngSeed};
+use tokio::runtime::{Builder, RngSeed, Runtime};
 use tokio::time::Instant;
 
 pub struct Program {

@@ -7,6 +7,9 @@
 use crate::clock::HostClock;
 use crate::context::{self, DiskTimes};
 use crate::counters::Counters;
+use crate::faults::Faults;
+use crate::invariants::{self, Invariant};
+use crate::look::{Look, NodeLook};
 use crate::net::SimNetwork;
 use crate::node::Node;
 use crate::plan::Plan;
@@ -14,6 +17,7 @@ use crate::program::Program;
 use crate::workload::{Phase, Workload};
 use env::rng::SeededRng;
 use env::{Env, MemDisk};
+use metadata::Image;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -27,6 +31,8 @@ const TICK_US: u64 = 1_000;
 const BIRTH_US: u64 = 30_000_000;
 /// Until then, a healed cluster is whole again and has proved it.
 const RECOVERY_US: u64 = 120_000_000;
+/// How often the invariants are checked.
+const CHECK_US: u64 = 10_000;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -51,6 +57,9 @@ pub struct World {
     clients: Program,
     workload: Workload,
     phase: watch::Sender<Phase>,
+    faults: Faults,
+    invariants: Vec<Box<dyn Invariant>>,
+    newest: Arc<Image>,
     violation: Option<String>,
 }
 
@@ -88,6 +97,9 @@ impl World {
             clients,
             workload,
             phase,
+            faults: Faults::default(),
+            invariants: invariants::all(plan.min_isr),
+            newest: Arc::default(),
             violation: None,
             plan,
         }
@@ -104,25 +116,106 @@ impl World {
     }
 
     fn live(&mut self) {
-        if !self.run_until(BIRTH_US, "the topic is made", |world| {
-            world.workload.progress().has_topic
-        }) {
+        if !self
+            .run_until(BIRTH_US, "the topic is made", |world| world.workload.progress().has_topic)
+        {
             return;
         }
         let end = self.now + self.plan.fault_phase_us;
         while self.now < end && self.violation.is_none() {
+            self.with_faults(Faults::step);
             self.tick();
         }
+        self.with_faults(Faults::heal_all);
         self.phase.send_replace(Phase::Settle);
+        if !self.run_until(RECOVERY_US, "all replicas are in sync", World::is_whole) {
+            return;
+        }
         if !self.run_until(RECOVERY_US, "producers end", |world| {
             world.workload.progress().producers_left == 0
         }) {
             return;
         }
         self.phase.send_replace(Phase::Prove);
-        self.run_until(RECOVERY_US, "everything acknowledged is read", |world| {
+        if !self.run_until(RECOVERY_US, "everything acknowledged is read", |world| {
             world.workload.progress().is_proven
-        });
+        }) {
+            return;
+        }
+        self.run_until(RECOVERY_US, "all replicas are equal", World::is_equal);
+    }
+
+    fn with_faults(&mut self, work: impl FnOnce(&mut Faults, &mut World)) {
+        let mut faults = std::mem::take(&mut self.faults);
+        context::set_turn(self.nodes.len(), self.now);
+        work(&mut faults, self);
+        self.faults = faults;
+    }
+
+    /// Hosts whose node runs and is not paused.
+    pub fn running(&self) -> Vec<usize> {
+        let is_up = |node: &&Node| node.is_running() && !node.is_paused;
+        self.nodes.iter().filter(is_up).map(|node| node.host).collect()
+    }
+
+    pub fn kill(&mut self, host: usize) {
+        context::set_turn(host, self.now);
+        self.nodes[host].kill();
+    }
+
+    pub fn cut_power(&mut self, host: usize) {
+        let seed = self.rng.random();
+        context::set_turn(host, self.now);
+        self.nodes[host].cut_power(seed);
+    }
+
+    fn look(&mut self) -> Look {
+        let nodes: Vec<NodeLook> = self.nodes.iter().filter_map(NodeLook::of).collect();
+        for image in nodes.iter().flat_map(|node| &node.images) {
+            if image.version() > self.newest.version() {
+                self.newest = image.clone();
+            }
+        }
+        Look { now: self.now, nodes, newest: self.newest.clone() }
+    }
+
+    fn check(&mut self) {
+        let look = self.look();
+        for invariant in &mut self.invariants {
+            if let Err(text) = invariant.check(&look, &mut self.counters) {
+                self.violation.get_or_insert(text);
+            }
+        }
+    }
+
+    /// Every node is there and knows the newest metadata, and every replica is in sync.
+    fn is_whole(&self) -> bool {
+        let looks: Vec<NodeLook> = self.nodes.iter().filter_map(NodeLook::of).collect();
+        let is_whole = |partition: &metadata::Partition| {
+            partition.isr.len() == partition.replicas.len()
+                && partition.isr.contains(&partition.leader)
+        };
+        looks.len() == self.nodes.len()
+            && looks.iter().all(|node| {
+                node.is_ready
+                    && node.images.iter().all(|image| image.version() == self.newest.version())
+            })
+            && self.newest.partitions().all(|(_, partition)| is_whole(partition))
+    }
+
+    /// Every replica ends where its partition's high watermark is.
+    fn is_equal(&self) -> bool {
+        let looks: Vec<NodeLook> = self.nodes.iter().filter_map(NodeLook::of).collect();
+        let ends = |id: &types::TopicIdPartition| {
+            let views = looks.iter().filter_map(|node| node.replicas.get(id));
+            views.map(|one| (one.view.high_watermark, one.view.end_offset)).collect::<Vec<_>>()
+        };
+        self.is_whole()
+            && self.newest.partitions().all(|(id, partition)| {
+                let ends = ends(&id);
+                ends.len() == partition.replicas.len()
+                    && ends.iter().all(|one| *one == ends[0] && one.0 == one.1)
+            })
     }
 
     pub fn start(&mut self, host: usize) {
@@ -142,6 +235,8 @@ impl World {
                 let text = format!("after {:.1} s, not yet: {what}", time as f64 / 1e6);
                 self.violation = Some(text);
             }
+            // Programs that stop in order are started again even now.
+            self.with_faults(Faults::mend_due);
             self.tick();
         }
         false
@@ -164,6 +259,9 @@ impl World {
                 }
             }
         }
+        if self.now.is_multiple_of(CHECK_US) {
+            self.check();
+        }
         let panic = context::take_panic();
         let seen = panic.or_else(|| self.workload.history().violation.clone());
         if self.violation.is_none() {
@@ -173,8 +271,13 @@ impl World {
 
     /// A program has ended by itself or in order.
     fn ended(&mut self, host: usize, result: Result<(), String>) {
-        if let Err(error) = result {
+        if let (Err(error), false) = (&result, self.nodes[host].may_end()) {
             self.violation = Some(format!("n{} failed: {error}", host + 1));
+        }
+        tracing::info!(?result, "the program has ended");
+        self.nodes[host].kill();
+        if !self.nodes[host].has_failing_disk {
+            self.with_faults(|faults, world| faults.start_later(host, world));
         }
     }
 

@@ -122,11 +122,15 @@ impl Signals {
     }
 }
 
+/// Reads the metadata as the controller has applied it.
+pub(super) type Images = Box<dyn Fn() -> Arc<metadata::Image> + Send + Sync>;
+
 /// What the HTTP pages look at; parts come in as they start.
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) broker: OnceLock<Broker>,
     pub(super) controller: OnceLock<watch::Receiver<controller::Status>>,
+    pub(super) metadata: OnceLock<Images>,
     stopping: AtomicBool,
 }
 
@@ -232,6 +236,7 @@ impl<'a> Node<'a> {
             }
         });
         let _ = self.parts.controller.set(status);
+        let _ = self.parts.metadata.set(Box::new(controller.images()));
         self.controller = Some(controller);
         Ok(())
     }

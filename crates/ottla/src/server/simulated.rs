@@ -25,6 +25,11 @@ impl NodeView {
     pub fn controller(&self) -> Option<controller::Status> {
         self.0.controller.get().map(|status| status.borrow().clone())
     }
+
+    /// The metadata as the controller has applied it.
+    pub fn metadata(&self) -> Option<Arc<metadata::Image>> {
+        self.0.metadata.get().map(|image| image())
+    }
 }
 
 /// Runs a node until `stop` ends or the node fails, and stops it in order.

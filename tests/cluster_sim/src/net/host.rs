@@ -38,7 +38,8 @@ impl SimHost {
             return Ok((self.host, port));
         }
         let host = (0..state.hosts.len()).find(|host| {
-            state.hosts[*host].name == name || super::host::address(*host, 0).ip().to_string() == name
+            state.hosts[*host].name == name
+                || super::host::address(*host, 0).ip().to_string() == name
         });
         Ok((host.ok_or_else(unknown)?, port))
     }

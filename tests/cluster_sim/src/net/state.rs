@@ -32,11 +32,19 @@ pub struct NetCounters {
 const RETRANSMISSION_US: u64 = 200_000;
 
 pub(super) enum Event {
-    Arrive { pipe: u64, item: Item },
+    Arrive {
+        pipe: u64,
+        item: Item,
+    },
     /// A try to connect arrives.
-    Knock { attempt: u64 },
+    Knock {
+        attempt: u64,
+    },
     /// Its answer arrives.
-    Answer { attempt: u64, result: Result<u64, std::io::ErrorKind> },
+    Answer {
+        attempt: u64,
+        result: Result<u64, std::io::ErrorKind>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

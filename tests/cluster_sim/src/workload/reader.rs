@@ -76,7 +76,7 @@ impl Reader {
 pub(super) async fn follow(load: Workload) {
     while load.phase() != Phase::Prove {
         let mut reader = Reader::new(&load);
-        for _ in 0..load.env.rng.below(40) + 5 {
+        for _ in 0..load.env.rng.below(200) + 5 {
             if !reader.step().await {
                 tokio::time::sleep(PAUSE).await;
                 break;

@@ -1,0 +1,61 @@
+//! What can be seen of the cluster at a moment, for the invariants.
+
+use crate::node::Node;
+use broker::replica::{Partition, PartitionView};
+use metadata::Image;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use types::TopicIdPartition;
+
+/// A running node.
+pub struct NodeLook {
+    pub host: usize,
+    /// Which of its starts this is.
+    pub start: u64,
+    pub controller: Option<controller::Status>,
+    /// The metadata as its controller has applied it, and as its broker has.
+    pub images: Vec<Arc<Image>>,
+    pub replicas: BTreeMap<TopicIdPartition, Replica>,
+    pub is_ready: bool,
+}
+
+pub struct Replica {
+    pub partition: Arc<Partition>,
+    pub view: PartitionView,
+}
+
+/// The cluster.
+pub struct Look {
+    pub now: u64,
+    pub nodes: Vec<NodeLook>,
+    /// The newest metadata that any node has ever applied.
+    pub newest: Arc<Image>,
+}
+
+impl NodeLook {
+    pub fn of(node: &Node) -> Option<NodeLook> {
+        let view = node.view()?;
+        let broker = view.broker();
+        let mut images: Vec<Arc<Image>> = view.metadata().into_iter().collect();
+        let mut replicas = BTreeMap::new();
+        if let Some(broker) = broker {
+            images.push(broker.context().image.load());
+            for (id, partition) in broker.context().replicas.partitions().iter() {
+                let view = partition.view();
+                replicas.insert(*id, Replica { partition: partition.clone(), view });
+            }
+        }
+        Some(NodeLook {
+            host: node.host,
+            start: node.starts,
+            controller: view.controller(),
+            images,
+            replicas,
+            is_ready: broker.is_some_and(broker::Broker::is_ready),
+        })
+    }
+
+    pub fn name(&self) -> String {
+        format!("n{}", self.host + 1)
+    }
+}

@@ -1,0 +1,53 @@
+//! The simulation itself, and seeds that once found something.
+
+use ottla_cluster_sim::{Counters, Outcome, Plan, run_plan};
+
+/// Seeds that failed once, each with what it had found.
+const REGRESSIONS: [(u64, &str); 0] = [];
+/// How many new seeds each test run tries: with debug assertions and without optimization, a seed
+/// takes some seconds.
+const SEEDS: u64 = 10;
+
+fn run(seed: u64) -> Outcome {
+    let outcome = run_plan(Plan::new(seed), None);
+    if let Some(violation) = &outcome.violation {
+        panic!("{violation}\nREPRODUCE: cargo run -p ottla-cluster-sim -- --seed {seed}");
+    }
+    outcome
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in [1, 2, 3] {
+        let plan = Plan::new(seed).shortened();
+        let (first, second) = (run_plan(plan.clone(), None), run_plan(plan, None));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert_eq!(first.counters, second.counters, "seed {seed}");
+        assert_eq!(first.us, second.us, "seed {seed}");
+    }
+}
+
+#[test]
+fn other_seeds_are_other_runs() {
+    let one = run_plan(Plan::new(1).shortened(), None);
+    let other = run_plan(Plan::new(2).shortened(), None);
+    assert_ne!(one.trace, other.trace);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_whatever_fails() {
+    let mut total = Counters::default();
+    for seed in 1_000..1_000 + SEEDS {
+        total.merge(&run(seed).counters);
+    }
+    for what in ["acked records", "records read", "elections of a leader"] {
+        assert!(total.get(what) > 0, "no {what}\n{total}");
+    }
+}
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    for (seed, _) in REGRESSIONS {
+        run(seed);
+    }
+}
