@@ -78,7 +78,7 @@ def test_all_nodes_killed_at_once_cost_nothing(cluster, reported, rounds):
             everyone = list(cluster.nodes)
             s.faults.kill(*everyone)
             s.faults.start(*everyone)
-            s.flow()
+            s.flow(2)
             s.in_sync()
     reported(s.finish())
 
