@@ -48,8 +48,17 @@ pub struct SimConfig {
     pub slow_commits: u64,
     /// Preferred leaders are elected now and then.
     pub balances: bool,
+    /// Brokers learn the metadata late, and hardly ask for it.
+    pub slow_metadata: bool,
+    /// Live brokers are fenced now and then, as by a late heartbeat.
+    pub false_alarms: bool,
+    /// Nothing but false alarms and balancing: leaderships come and go over open, slow streams.
+    pub is_relay: bool,
     /// A node comes back with an empty disk.
     pub wipes: bool,
+    /// The topic says its `min.insync.replicas`, so that the controller keeps eligible leaders.
+    /// Then as many nodes less one may forget records at any time.
+    pub eligible_leaders: bool,
     /// Brokers may begin with a snapshot of the metadata.
     pub snapshots: bool,
     /// What a dying controller was committing may be committed by the next one, unanswered.
@@ -83,9 +92,32 @@ impl SimConfig {
         self.slow_stream_ms_max = rng.range(100, 1_500);
         self.slow_commits = if rng.chance(400) { rng.range(20, 300) } else { 0 };
         self.balances = rng.chance(500);
+        self.false_alarms = rng.chance(500);
         self.wipes = rng.chance(400);
+        self.eligible_leaders = rng.chance(600);
         self.snapshots = rng.chance(500);
         self.unknown_outcomes = rng.chance(700);
+        self.slow_metadata = rng.chance(200);
+        if self.slow_metadata {
+            self.metadata_delay_ms_max = rng.range(500, 2_500);
+            self.lag_time_max_ms = rng.range(100, 400);
+            self.loss = rng.range(50, 250);
+        }
+        self.is_relay = !self.slow_metadata && rng.chance(250);
+        if self.is_relay {
+            self.fault_interval_ms = rng.range(40, 400);
+            self.fault_phase_ms = rng.range(5_000, 12_000);
+            self.metadata_delay_ms_max = rng.range(5, 100);
+            self.slow_streams = 500;
+            self.slow_stream_ms_max = rng.range(200, 2_000);
+            self.lag_time_max_ms = 1_500;
+            self.client_rest_ms_max = 30;
+        }
+    }
+
+    /// `min.insync.replicas`, but never more than there are replicas.
+    pub fn effective_min_isr(&self) -> usize {
+        self.min_insync_replicas.min(self.replicas as usize)
     }
 
     /// What a seed stood for in the first simulator: the seeds that failed there keep their
@@ -125,7 +157,11 @@ impl SimConfig {
             slow_stream_ms_max: 0,
             slow_commits: 0,
             balances: false,
+            slow_metadata: false,
+            false_alarms: false,
+            is_relay: false,
             wipes: false,
+            eligible_leaders: false,
             snapshots: false,
             unknown_outcomes: false,
             mutation,

@@ -120,7 +120,12 @@ impl Controller {
 
     pub fn create_topic(&mut self, ctx: &mut Context) {
         let (partitions, replicas) = (ctx.config.partitions, ctx.config.replicas);
-        let topics = vec![NewTopic::placed(TOPIC, partitions, replicas)];
+        let mut topic = NewTopic::placed(TOPIC, partitions, replicas);
+        if ctx.config.eligible_leaders {
+            let value = ctx.config.min_insync_replicas.to_string();
+            topic.configs.push(("min.insync.replicas".to_owned(), Some(value)));
+        }
+        let topics = vec![topic];
         let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
         self.ask(ctx, command, Asker::Nobody);
     }
@@ -131,6 +136,14 @@ impl Controller {
             let (election, partitions) = (ElectionKind::Preferred, ElectionScope::All);
             self.ask(ctx, Command::ElectLeaders { election, partitions }, Asker::Nobody);
         }
+    }
+
+    /// Fences a broker that may be as live as ever.
+    pub fn alarm(&mut self, ctx: &mut Context, broker_id: NodeId) {
+        let Some(broker) = self.image.broker(broker_id).filter(|_| !self.is_away) else { return };
+        ctx.counters.false_alarms += 1;
+        let command = Command::FenceBroker { broker_id, broker_epoch: broker.epoch };
+        self.ask(ctx, command, Asker::Nobody);
     }
 
     /// The active controller is gone, and what it had not committed with it. What it was committing
@@ -307,15 +320,19 @@ impl Controller {
     fn count_elections(&self, ctx: &mut Context, before: &Image) {
         for change in ImageChanges::between(before, &self.image).partitions {
             let (Some(old), Some(new)) = (change.before, change.after) else { continue };
-            ctx.counters.elections += u64::from(old.leader != new.leader && new.has_leader());
+            let is_election = old.leader != new.leader && new.has_leader();
+            ctx.counters.elections += u64::from(is_election);
+            let was_eligible = old.elr.contains(&new.leader);
+            ctx.counters.eligible_elected += u64::from(is_election && was_eligible);
             ctx.trace.line(|| {
                 format!(
-                    "{} controller {}: leader {} epoch {} isr {:?} partition epoch {}",
+                    "{} controller {}: leader {} epoch {} isr {:?} elr {:?} partition epoch {}",
                     ctx.now,
                     change.partition.partition,
                     new.leader,
                     new.leader_epoch,
                     new.isr,
+                    new.elr,
                     new.partition_epoch
                 )
             });
@@ -325,6 +342,14 @@ impl Controller {
 
 /// Mistakes of the controller that a changed question shows.
 fn mutate_command(mutation: Option<Mutation>, image: &Image, command: &mut Command) {
+    if let (Some(Mutation::EveryStopIsClean), Command::RegisterBroker(register)) =
+        (mutation, &mut *command)
+    {
+        if let Some(former) = image.broker(register.broker_id) {
+            register.previous_epoch = former.epoch;
+            register.log_dirs.clone_from(&former.log_dirs);
+        }
+    }
     let Command::AlterPartition(alter) = command else { return };
     for item in &mut alter.partitions {
         let Some(state) = image.partition(item.partition) else { continue };
@@ -353,14 +378,17 @@ fn mutate_records(
     if mutation == Some(Mutation::KeepIsrAtRegistration) && commands.iter().all(registers) {
         records.retain(|record| !is_partition(record));
     }
-    if mutation != Some(Mutation::SameLeaderEpoch) {
-        return;
-    }
     for record in records {
         let Record::Partition { topic_id, partition, state } = record else { continue };
         let id = TopicIdPartition { topic_id: *topic_id, partition: *partition };
-        if let Some(former) = image.partition(id) {
-            state.leader_epoch = former.leader_epoch;
+        let Some(former) = image.partition(id) else { continue };
+        match mutation {
+            Some(Mutation::SameLeaderEpoch) => state.leader_epoch = former.leader_epoch,
+            Some(Mutation::AlwaysEligible) => {
+                let left = former.isr.iter().chain(&former.elr).copied();
+                state.elr = left.filter(|id| !state.isr.contains(id)).collect();
+            }
+            _ => {}
         }
     }
 }

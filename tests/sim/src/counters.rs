@@ -34,6 +34,7 @@ macro_rules! counters {
 counters! {
     events,
     elections,
+    eligible_elected,
     acks_all,
     acks_leader,
     produce_refused,
@@ -55,6 +56,7 @@ counters! {
     pauses,
     partitions,
     balances,
+    false_alarms,
     failovers,
     unknown_outcomes,
     snapshots_loaded,

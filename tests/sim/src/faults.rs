@@ -29,6 +29,8 @@ pub enum Fault {
     Failover,
     /// A broker stops in an orderly way.
     Shutdown(NodeId),
+    /// The controller takes a live broker for dead.
+    FalseAlarm(NodeId),
     /// Not a fault: the controller moves leaderships to the preferred replicas.
     Balance,
 }
@@ -56,10 +58,14 @@ impl World {
         let (crashes, lossy) = (config.crashes, config.lossy_crashes);
         let (pauses, cuts) = (config.pauses, config.partitions_faults);
         let (failovers, shutdowns) = (config.failovers, config.shutdowns);
-        let (wipes, balances) = (config.wipes, config.balances);
-        let kinds = if config.wide { 15 } else { 11 };
+        let (wipes, balances, alarms) = (config.wipes, config.balances, config.false_alarms);
+        if config.is_relay {
+            let is_alarm = self.ctx.rng.chance(600);
+            return Some(if is_alarm { Fault::FalseAlarm(node) } else { Fault::Balance });
+        }
+        let kinds = if config.wide { 17 } else { 11 };
         match self.ctx.rng.below(kinds) {
-            0 | 1 if crashes => Some(Fault::Crash(node)),
+            0 | 1 if crashes && self.may_crash(node) => Some(Fault::Crash(node)),
             2 | 3 if lossy && self.may_lose_power(node) => Some(Fault::PowerLoss(node)),
             4 if pauses => Some(Fault::Pause(node)),
             5 if cuts && node != other => Some(Fault::Cut(node, other)),
@@ -71,9 +77,10 @@ impl World {
             }),
             8 if cuts => Some(Fault::Isolate(node)),
             9 if failovers => Some(Fault::Failover),
-            10 if shutdowns => Some(Fault::Shutdown(node)),
+            10 if shutdowns && self.may_crash(node) => Some(Fault::Shutdown(node)),
             12 if cuts => Some(Fault::CutOneWay(CONTROLLER, node)),
             13 | 14 if balances => Some(Fault::Balance),
+            15 | 16 if alarms => Some(Fault::FalseAlarm(node)),
             11 if wipes && self.may_lose_everything(node) => Some(Fault::Wipe(node)),
             _ => Some(Fault::BreakStreams(node)),
         }
@@ -91,6 +98,7 @@ impl World {
             Fault::BreakStreams(node) => break_streams(&mut self.ctx, node),
             Fault::Failover => self.fail_over(),
             Fault::Shutdown(node) => self.begin_shutdown(node),
+            Fault::FalseAlarm(node) => self.controller.alarm(&mut self.ctx, node),
             Fault::Balance => self.controller.balance(&mut self.ctx),
         }
     }

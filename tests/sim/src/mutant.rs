@@ -50,6 +50,10 @@ pub enum Mutation {
     AnyPartitionEpoch,
     /// An AlterPartition is applied in whatever leader epoch there is.
     AnyLeaderEpochInAlter,
+    /// Every broker that registers again counts as cleanly stopped.
+    EveryStopIsClean,
+    /// Who leaves the ISR is eligible, however many remain.
+    AlwaysEligible,
     /// Any live replica may lead when no in-sync one is left.
     UncleanElection,
     /// A new leader gets the old leader's epoch.
@@ -213,6 +217,16 @@ impl Mutation {
             "any-leader-epoch-in-alter",
             Mutation::AnyLeaderEpochInAlter,
             "AlterPartition of an earlier leader epoch is refused",
+        ),
+        (
+            "every-stop-is-clean",
+            Mutation::EveryStopIsClean,
+            "a replica that may have forgotten records is not eligible (KIP-966)",
+        ),
+        (
+            "always-eligible",
+            Mutation::AlwaysEligible,
+            "nobody is eligible while the ISR holds `min.insync.replicas` (KIP-966)",
         ),
         ("unclean-election", Mutation::UncleanElection, "only an in-sync replica is elected"),
         ("same-leader-epoch", Mutation::SameLeaderEpoch, "another leader has another leader epoch"),

@@ -155,6 +155,7 @@ impl World {
         let version = self.controller.images().len();
         self.dispatch(event);
         if self.controller.images().len() > version {
+            self.review_doubts(version - 1);
             self.spread_metadata();
         }
         self.release_hold();
@@ -165,6 +166,22 @@ impl World {
         self.ctx.trace.mark(facts.len() as u64);
         let view = view(&self.ctx, &self.controller, &self.nodes);
         facts.iter().try_for_each(|fact| self.checker.observe(fact, &view))
+    }
+
+    /// Which nodes the controller trusts, after the batches since this version.
+    fn review_doubts(&mut self, since: usize) {
+        let former = &self.controller.images()[since];
+        let image = self.controller.image();
+        for node in self.nodes.values_mut() {
+            let (old, new) = (former.broker(node.id), image.broker(node.id));
+            let is_unclean = |new: &metadata::Broker| {
+                old.is_none_or(|old| old.epoch < new.epoch && old.epoch != new.previous_epoch)
+            };
+            if new.is_some_and(is_unclean) {
+                node.doubt(image);
+            }
+            node.review_doubts(image);
+        }
     }
 
     fn dispatch(&mut self, event: Event) {
@@ -298,10 +315,43 @@ impl World {
     /// only while all is well and every one of its partitions has another in-sync replica: the
     /// last one standing must not be the one that forgot (KIP-966 without its ELR).
     pub(crate) fn may_lose_power(&self, id: NodeId) -> bool {
-        self.ctx.config.synced || self.may_lose_everything(id)
+        match self.ctx.config.synced {
+            true => self.may_crash(id),
+            false => self.may_lose_everything(id),
+        }
     }
 
+    /// Whether one more node may forget records: with eligible leaders, as long as each committed
+    /// record is left on one of the replicas that must hold it.
     pub(crate) fn may_lose_everything(&self, id: NodeId) -> bool {
+        match self.has_eligible_leaders() {
+            true => self.is_one_more_doubt_fine(id),
+            false => self.is_all_well(id),
+        }
+    }
+
+    /// A crash that loses nothing counts as one that may have lost something (KIP-966 survives
+    /// `min.insync.replicas` less one of these): it matters while another node has.
+    pub(crate) fn may_crash(&self, id: NodeId) -> bool {
+        let has_lost = |node: &Node| node.has_lost && !node.doubted.is_empty();
+        let is_whole = !self.nodes.values().any(has_lost);
+        !self.has_eligible_leaders() || is_whole || self.is_one_more_doubt_fine(id)
+    }
+
+    fn is_one_more_doubt_fine(&self, id: NodeId) -> bool {
+        // One that is to stop may be stopped before it is registered: no epoch proves that.
+        let is_leaving = |node: &Node| node.process.as_ref().is_some_and(|it| it.wants_shutdown);
+        let is_doubted = |node: &&Node| !node.doubted.is_empty() || is_leaving(node);
+        let others = self.nodes.values().filter(|node| node.id != id);
+        let doubted = others.filter(is_doubted).count();
+        doubted + 1 < self.ctx.config.effective_min_isr()
+    }
+
+    fn has_eligible_leaders(&self) -> bool {
+        self.ctx.config.eligible_leaders && self.ctx.config.effective_min_isr() > 1
+    }
+
+    fn is_all_well(&self, id: NodeId) -> bool {
         let image = self.controller.image();
         // Registered as this very start: a former one may still be in an ISR.
         let is_well = |node: &Node| {
@@ -320,7 +370,11 @@ impl World {
             && !image.partitions().any(|(_, partition)| is_alone(partition))
     }
 
+    /// Without eligible leaders nothing else may happen until a forgetful node has left the ISRs.
     pub(crate) fn hold_for(&mut self, id: NodeId) {
+        if self.has_eligible_leaders() {
+            return;
+        }
         self.held_for = Some(id);
         self.ctx.is_calm = true;
     }
@@ -331,7 +385,9 @@ impl World {
 
     fn release_hold(&mut self) {
         let Some(id) = self.held_for else { return };
-        if !self.controller.image().partitions().any(|(_, partition)| partition.in_isr(id)) {
+        let image = self.controller.image();
+        let is_old = self.nodes[&id].is_registered_as_before_loss(image);
+        if !is_old && !image.partitions().any(|(_, partition)| partition.in_isr(id)) {
             self.held_for = None;
             self.ctx.is_calm = false;
         }

@@ -43,7 +43,7 @@ fn new_seeds_break_nothing_and_everything_happens_in_them() {
 /// besides, since a seed's meaning is lost with the next change of the simulator.
 #[test]
 fn seeds_that_once_failed_hold() {
-    for seed in [949, 5777, 14806, 25924, 27118, 28046, 31223, 38598, 103270, 104197] {
+    for seed in [949, 5777, 14806, 25924, 27118, 28046, 31223, 38598, 60227, 103270, 104197] {
         check(seed, run_narrow_seed(seed, false), " --narrow");
     }
 }

@@ -1,5 +1,5 @@
-//! Every member of the controller's ISR holds every committed record: whoever is elected from it
-//! loses nothing.
+//! Every member of the controller's ISR, and every eligible leader, holds every committed record:
+//! whoever of them is elected loses nothing.
 //! Source: I6 (leader candidate completeness), the core of Kafka's replication model.
 
 use super::{Committed, Invariant, View};
@@ -41,13 +41,15 @@ fn check(
 ) -> Result<(), String> {
     let Some(committed) = committed.get(&partition) else { return Ok(()) };
     let Some(state) = view.image.partition(partition) else { return Ok(()) };
-    for member in state.isr.iter().filter(|member| !has_just_lost_power(**member, view)) {
+    for member in
+        state.isr.iter().chain(&state.elr).filter(|member| !has_just_lost_power(**member, view))
+    {
         let log = view.nodes[member].disk.get(&partition);
         let end = committed.end();
         if log.and_then(|log| log.prefix(end)) != committed.prefix(end) {
             let has = log.map(|log| log.end());
             return Err(format!(
-                "{member} is in the isr of {partition} {state:?}, has {has:?}, committed is {end}"
+                "{member} may lead {partition} {state:?}, has {has:?}, committed is {end}"
             ));
         }
     }
@@ -56,6 +58,5 @@ fn check(
 
 /// Between losing records and leaving the ISR with its old registration.
 fn has_just_lost_power(member: NodeId, view: &View<'_>) -> bool {
-    let registered = view.image.broker(member).map(|broker| broker.epoch);
-    view.nodes[&member].lost_under.is_some_and(|lost| Some(lost) == registered)
+    view.nodes[&member].is_registered_as_before_loss(view.image)
 }

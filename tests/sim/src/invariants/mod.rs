@@ -3,6 +3,7 @@
 
 mod acked_records_stay;
 mod committed_is_on_min_isr;
+mod elr_is_sound;
 mod epochs_only_rise;
 mod images_equal;
 mod isr_holds_committed;
@@ -90,6 +91,7 @@ impl Checker {
                 Box::new(acked_records_stay::AckedRecordsStay::default()),
                 Box::new(images_equal::ImagesEqual),
                 Box::new(new_controller_knows_all::NewControllerKnowsAll::default()),
+                Box::new(elr_is_sound::ElrIsSound),
                 Box::new(isr_is_sound::IsrIsSound),
             ],
             committed: Committed::new(),

@@ -6,6 +6,7 @@ mod leading;
 mod roles;
 
 use crate::context::{CONTROLLER, Context};
+use crate::controller::incarnation_id;
 use crate::event::*;
 use crate::model_log::ModelLog;
 use crate::mutant::Mutation;
@@ -45,8 +46,13 @@ pub struct Node {
     pub previous_epoch: BrokerEpoch,
     /// How often its disk was replaced.
     pub disks: u64,
-    /// The registration under which a crash lost records that it had reported.
-    pub lost_under: Option<BrokerEpoch>,
+    /// Partitions in which the controller does not trust its records after a crash, until it is in
+    /// sync again.
+    pub doubted: BTreeSet<TopicIdPartition>,
+    /// Whether records are lost, while it is doubted.
+    pub has_lost: bool,
+    /// The last start whose crash lost records.
+    pub lost_start: Option<Incarnation>,
 }
 
 pub struct Process {
@@ -119,7 +125,9 @@ impl Node {
             deferred: Vec::new(),
             previous_epoch: BrokerEpoch::NONE,
             disks: 0,
-            lost_under: None,
+            doubted: BTreeSet::new(),
+            has_lost: false,
+            lost_start: None,
         }
     }
 
@@ -158,11 +166,13 @@ impl Node {
         let streams = ctx.network.streams_where(|one, other| one == self.id || other == self.id);
         let drains = ctx.rng.chance(500);
         ctx.break_streams(&streams, drains);
+        self.doubted = self.disk.keys().copied().collect();
         if loss == Loss::Nothing {
             return;
         }
         if loss == Loss::Disk || !ctx.config.synced {
-            self.lost_under = process.broker_epoch.or(self.lost_under);
+            self.has_lost = true;
+            self.lost_start = Some(process.incarnation);
         }
         self.disks += u64::from(loss == Loss::Disk);
         for (partition, log) in &mut self.disk {
@@ -184,7 +194,11 @@ impl Node {
         for log in self.disk.values_mut() {
             log.sync();
         }
+        let doubted = std::mem::take(&mut self.doubted);
         self.crash(ctx, Loss::Nothing);
+        if epoch.is_some() {
+            self.doubted = doubted;
+        }
         self.previous_epoch = epoch.unwrap_or(BrokerEpoch::NONE);
     }
 
@@ -242,6 +256,40 @@ impl Node {
         process.image = Image::from_records(snapshot.version(), &records);
         ctx.counters.snapshots_loaded += 1;
         ctx.facts.push(Fact::Applied { node, version: process.image.version() });
+    }
+
+    /// Whether the controller holds a registration of a start that has lost records since.
+    pub fn is_registered_as_before_loss(&self, image: &Image) -> bool {
+        self.is_registered_as_one_of(image, self.lost_start.unwrap_or(0))
+    }
+
+    /// Whether the controller holds the registration of one of the first starts.
+    fn is_registered_as_one_of(&self, image: &Image, starts: Incarnation) -> bool {
+        let Some(broker) = image.broker(self.id) else { return false };
+        (1..=starts).any(|start| broker.incarnation_id == incarnation_id(self.id, start))
+    }
+
+    /// Takes note of the partitions in which it is in sync again, as this very start.
+    pub fn review_doubts(&mut self, image: &Image) {
+        if self.doubted.is_empty() || self.process.is_none() {
+            return;
+        }
+        if !self.is_registered_as_one_of(image, self.starts - 1) {
+            let is_trusted = |id: &TopicIdPartition| {
+                image.partition(*id).is_none_or(|state| state.in_isr(self.id))
+            };
+            self.doubted.retain(|id| !is_trusted(id));
+            self.has_lost &= !self.doubted.is_empty();
+        }
+    }
+
+    /// Registered anew without the proof of a clean stop.
+    pub fn doubt(&mut self, image: &Image) {
+        let is_replica = |id: &TopicIdPartition| {
+            image.partition(*id).is_some_and(|state| state.is_replica(self.id))
+        };
+        let all = image.partitions().map(|(id, _)| id).filter(is_replica);
+        self.doubted = all.collect();
     }
 
     pub fn leads(&self) -> bool {
@@ -318,7 +366,8 @@ impl Node {
             };
             ctx.send_to_controller(node, input);
         }
-        if !ctx.network.is_blocked(CONTROLLER, node) {
+        let is_slow = ctx.config.slow_metadata && !ctx.is_calm && ctx.rng.chance(950);
+        if !is_slow && !ctx.network.is_blocked(CONTROLLER, node) {
             let delay = ctx.delay_us();
             let input = NodeInput::MetadataReady;
             ctx.after_us(delay, Event::Node { node, incarnation, input });
