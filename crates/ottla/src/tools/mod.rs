@@ -20,6 +20,7 @@ mod leader_election;
 mod line_reader;
 mod metadata_quorum;
 mod topics;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ pub enum Tool {
     DumpLog(dump_log::Args),
     BrokerApiVersions(broker_api_versions::Args),
     MetadataQuorum(metadata_quorum::Args),
+    Verify(Box<verify::Args>),
 }
 
 /// Why a tool failed.
@@ -57,6 +59,9 @@ pub enum ToolError {
     /// The error is told already.
     #[error("failed")]
     Told,
+    /// A verdict that is told already, with its exit code.
+    #[error("not passed")]
+    Verdict(u8),
 }
 
 /// What a tool works with.
@@ -85,6 +90,7 @@ pub fn run(tool: Tool) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(ToolError::Told) => ExitCode::FAILURE,
+        Err(ToolError::Verdict(code)) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -107,6 +113,7 @@ async fn run_in(tool: Tool, env: Env) -> Result<(), ToolError> {
         Tool::DumpLog(args) => dump_log::run(args, context),
         Tool::BrokerApiVersions(args) => broker_api_versions::run(args, context).await,
         Tool::MetadataQuorum(args) => metadata_quorum::run(args, context).await,
+        Tool::Verify(args) => verify::run(*args, context).await,
     };
     out.flush()?;
     result

@@ -25,7 +25,7 @@ mod shared;
 mod topics;
 mod watcher;
 
-pub use options::{ClientSettings, RecordOptions};
+pub use options::{ClientSettings, LoadOptions, RecordOptions, TopicOptions};
 pub use progress::Progress;
 pub use run::{Note, RecordError, Recorded, record};
 pub use topics::delete_topics;
