@@ -3,6 +3,7 @@
 
 mod append;
 mod compaction;
+mod failing;
 mod layout;
 mod lookup;
 mod manager;
@@ -11,3 +12,4 @@ mod recovery;
 mod retention;
 mod support;
 mod truncate;
+mod upkeep;
