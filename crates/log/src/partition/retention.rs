@@ -48,7 +48,8 @@ impl PartitionLog {
             }
             let below_start = end <= self.start_offset && !active;
             let over_size = delete && !active && self.is_over_size(size, bytes);
-            if !below_start && !over_size && !(delete && self.is_old(index, now)?) {
+            let is_due = below_start || over_size || (delete && self.is_old(index, now)?);
+            if !is_due {
                 break;
             }
             size -= bytes;
