@@ -127,6 +127,12 @@ pub struct MessageConfig {
 }
 
 impl TopicConfig {
+    /// Whether a replica counts with what it has synced only. A sync after every message says the
+    /// same in Kafka's words.
+    pub fn is_synced(&self) -> bool {
+        self.durability == Durability::Synced || self.flush.flush_messages == Some(1)
+    }
+
     /// The values in force for a topic. Total: a stored value that no longer passes its check is
     /// skipped, and the next layer counts, so that an image can always be served.
     pub fn resolve(layers: &Layers<'_>) -> TopicConfig {

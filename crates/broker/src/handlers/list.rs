@@ -89,6 +89,7 @@ pub const APIS: &[Api] = &[
     api!(DescribeAcls describe_acls DescribeAclsRequest, 1..=3),
     api!(DescribeConfigs describe_configs DescribeConfigsRequest, 1..=4),
     api!(AlterConfigs alter_configs AlterConfigsRequest, 0..=2),
+    api!(DescribeLogDirs describe_log_dirs DescribeLogDirsRequest, 1..=4),
     api!(CreatePartitions create_partitions CreatePartitionsRequest, 0..=3),
     api!(DeleteGroups delete_groups DeleteGroupsRequest, 0..=2),
     api!(ElectLeaders elect_leaders ElectLeadersRequest, 0..=2),

@@ -161,6 +161,7 @@ impl Partition {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(partition = %self.name, %error, "cannot sync");
+                self.shared.failures.push(&error);
                 false
             }
         }
@@ -210,12 +211,15 @@ impl Partition {
                 let last_epoch = self.last_record_epoch();
                 self.metrics.log_end(end_offset);
                 follower.appended(now, end_offset, last_epoch, effects);
-                if self.is_synced() {
+                if self.is_synced() || self.log.lock().wants_flush() {
                     self.start_sync(state);
                 }
             }
             Err(error) => {
                 tracing::error!(partition = %self.name, %error, "cannot append from the leader");
+                if let AppendError::Io(error) = &error {
+                    self.shared.failures.push(error);
+                }
                 follower.failed(now);
             }
         }
@@ -234,6 +238,7 @@ impl Partition {
             Ok(()) => follower.truncated(now, log, effects),
             Err(error) => {
                 tracing::error!(partition = %self.name, %error, "cannot truncate");
+                self.shared.failures.push(&error);
                 follower.failed(now);
             }
         }

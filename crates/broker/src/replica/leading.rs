@@ -53,10 +53,11 @@ impl Partition {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         leader.admit(acks).map_err(|refused| refused.code())?;
-        let (appended, end_offset) = {
+        let (appended, end_offset, is_due) = {
             let mut log = self.log.lock();
             let appended = log.append_as_leader(batch, leader.leader_epoch(), wall);
-            (appended.map_err(|error| self.append_refused(&error))?, log.end_offset())
+            let appended = appended.map_err(|error| self.append_refused(&error))?;
+            (appended, log.end_offset(), log.wants_flush())
         };
         self.metrics.log_end(end_offset);
         let mut effects = Vec::new();
@@ -78,7 +79,7 @@ impl Partition {
             subscription.session.mark_dirty(self.id);
         }
         self.note_deadline(state);
-        if self.is_synced() {
+        if is_due || self.is_synced() {
             self.start_sync(state);
         }
         Ok(AppendTicket { appended, committed })
@@ -86,8 +87,12 @@ impl Partition {
 
     fn append_refused(&self, error: &AppendError) -> ErrorCode {
         match error {
-            AppendError::NoSpace(_) | AppendError::Io(_) => {
+            AppendError::NoSpace(_) => {
                 tracing::error!(partition = %self.name, %error, "cannot append");
+            }
+            AppendError::Io(failed) => {
+                tracing::error!(partition = %self.name, %error, "cannot append");
+                self.shared.failures.push(failed);
             }
             AppendError::OutOfOrderSequence { .. }
             | AppendError::StaleProducerEpoch { .. }
@@ -255,7 +260,11 @@ impl Partition {
             plan_chunk(self, leader, subscription, bytes_max)?
         };
         let Some(plan) = plan else { return Some(chunk) };
-        let read = plan.read().map_err(|error| error.to_string()).and_then(|records| {
+        let read = plan.read().map_err(|error| {
+            self.read_failed(&error);
+            error.to_string()
+        });
+        let read = read.and_then(|records| {
             let end = records::batches(&records).last().ok_or("no batch in the plan")?;
             let end = end.map_err(|error| error.to_string())?.header.end_offset();
             Ok((records, end))
@@ -361,7 +370,10 @@ impl Partition {
             }
             Role::Idle => {}
         }
-        let has_more = self.log.lock().end_offset() > offset;
+        let has_more = {
+            let log = self.log.lock();
+            log.end_offset() > offset && (self.is_synced() || log.wants_flush())
+        };
         state.is_syncing = has_more;
         has_more
     }

@@ -7,6 +7,7 @@
 //!   topic id on disk; a partition that the metadata does not know becomes `-stray`;
 //! - partitions are looked up without a lock.
 
+use super::failures::{DirFailures, Unserved as UnservedReplicas};
 use super::fetcher::{self, FollowLink};
 use super::isr::IsrQueue;
 use super::partition::{Partition, PartitionView, Shared};
@@ -40,6 +41,9 @@ pub struct ReplicaManager {
     directory_ids: Vec<DirectoryId>,
     previous_broker_epoch: Option<BrokerEpoch>,
     partitions: ArcSwap<Partitions>,
+    /// Held by whoever changes the map of partitions.
+    following: Mutex<()>,
+    unserved: UnservedReplicas,
     links: Mutex<BTreeMap<NodeId, Arc<FollowLink>>>,
     /// The images have reached the registration of this start.
     is_current: AtomicBool,
@@ -61,6 +65,7 @@ impl ReplicaManager {
             node_id: core.node_id,
             metrics: core.metrics.clone(),
             isr_queue: isr_queue.clone(),
+            failures: DirFailures::default(),
             tasks: core.tasks.clone(),
         });
         spawn(&core.tasks, isr_queue.run(core.clone()));
@@ -71,6 +76,8 @@ impl ReplicaManager {
             directory_ids,
             previous_broker_epoch,
             partitions: ArcSwap::default(),
+            following: Mutex::default(),
+            unserved: UnservedReplicas::default(),
             links: Mutex::default(),
             is_current: false.into(),
             own: own.clone(),
@@ -101,6 +108,45 @@ impl ReplicaManager {
         self.previous_broker_epoch
     }
 
+    pub(super) fn core(&self) -> &Arc<BrokerCore> {
+        &self.core
+    }
+
+    pub(super) fn unserved(&self) -> &UnservedReplicas {
+        &self.unserved
+    }
+
+    pub(super) fn failures(&self) -> &DirFailures {
+        &self.shared.failures
+    }
+
+    pub(super) fn set_partitions(&self, partitions: Partitions) {
+        self.partitions.store(Arc::new(partitions));
+    }
+
+    pub(super) fn following(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.following.lock().expect("no thread panicked while it followed an image")
+    }
+
+    /// Tries again to make what there was no room for. Blocks.
+    pub(super) fn retry_waiting(&self) {
+        let image = self.core.image.load();
+        let _one = self.following();
+        let brokers = broker_states(&image);
+        for id in self.unserved.waiting() {
+            let topic_name = image.topic(id.topic_id).map(|topic| topic.name.clone());
+            let change = PartitionChange {
+                partition: id,
+                topic_name: topic_name.unwrap_or_default(),
+                before: None,
+                after: image.partition(id).cloned().map(Into::into),
+            };
+            let mut partitions = (*self.partitions.load_full()).clone();
+            self.apply_partition(&image, &change, &brokers, &mut partitions, &mut Vec::new());
+            self.partitions.store(Arc::new(partitions));
+        }
+    }
+
     pub fn logs(&self) -> &Arc<LogManager> {
         &self.logs
     }
@@ -124,10 +170,10 @@ impl ReplicaManager {
         index: i32,
     ) -> Result<Arc<Partition>, Unserved> {
         let id = TopicIdPartition { topic_id, partition: types::PartitionIndex(index) };
-        let known = image.partition(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        image.partition(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         match self.partition(&id) {
             Some(partition) => Ok(partition),
-            None if known.is_replica(self.core.node_id) => Err(ErrorCode::NotLeaderOrFollower),
+            None if self.unserved.has_failed(&id) => Err(ErrorCode::KafkaStorageError),
             None => Err(ErrorCode::NotLeaderOrFollower),
         }
     }
@@ -153,6 +199,7 @@ impl ReplicaManager {
     /// twice since: a topic that was deleted and made again under its name, a replica that went and
     /// came back. To follow that would throw away what is on disk now.
     fn apply_now(&self, old: &Image, new: &Image) {
+        let _one = self.following();
         if self.is_current.load(Ordering::Acquire) {
             return self.follow_image(old, new);
         }
@@ -191,6 +238,7 @@ impl ReplicaManager {
     ) {
         let after = change.after.as_deref().filter(|at| at.is_replica(self.core.node_id));
         let Some(at) = after else {
+            self.unserved.forget(&change.partition);
             if let Some(partition) = partitions.remove(&change.partition) {
                 gone.push((partition, change.after.is_none()));
             }
@@ -198,8 +246,10 @@ impl ReplicaManager {
         };
         let partition = match partitions.get(&change.partition) {
             Some(partition) => partition.clone(),
-            None => match self.open(image, change) {
+            None if self.unserved.has_failed(&change.partition) => return,
+            None => match self.open(image, change, at) {
                 Ok(partition) => {
+                    self.unserved.forget(&change.partition);
                     partitions.insert(change.partition, partition.clone());
                     // Followers and clients may ask as soon as the role is there.
                     self.partitions.store(Arc::new(partitions.clone()));
@@ -230,15 +280,34 @@ impl ReplicaManager {
             .is_some_and(|broker| broker.incarnation_id == self.core.incarnation_id)
     }
 
-    fn open(&self, image: &Image, change: &PartitionChange) -> Result<Arc<Partition>, String> {
+    /// An error has been taken note of: the controller will be told.
+    fn open(
+        &self,
+        image: &Image,
+        change: &PartitionChange,
+        at: &metadata::Partition,
+    ) -> Result<Arc<Partition>, String> {
         let id = change.partition;
         let name = TopicPartition { topic: change.topic_name.clone(), partition: id.partition };
         let config = topic_config(image, &self.core.config, &name.topic);
         let log_config = log_config(&config, &self.core.config);
-        let log = self
-            .logs
-            .get_or_create(&name, id.topic_id, log_config.clone(), None)
-            .map_err(|error| error.to_string())?;
+        let is_new = at.partition_epoch.0 == 0 && at.leader_epoch.0 == 0;
+        let may_be_offline = self.logs.has_offline() && self.logs.get(&name).is_none();
+        if may_be_offline && !is_new && at.in_isr(self.core.node_id) {
+            self.unserved.fail(id);
+            self.shared.failures.wake();
+            return Err("it may lie in a log directory that is offline".to_owned());
+        }
+        let log = self.logs.get_or_create(&name, id.topic_id, log_config.clone(), None);
+        let log = log.map_err(|error| {
+            match error.is_no_space() {
+                true => self.unserved.wait(id),
+                false => self.unserved.fail(id),
+            }
+            self.shared.failures.push(&error);
+            self.shared.failures.wake();
+            error.to_string()
+        })?;
         log.lock().set_config(log_config);
         Ok(Partition::new(id, name, log, config, self.shared.clone()))
     }

@@ -11,6 +11,7 @@
 //! these streams move replica state; nothing that arrives on a client listener does.
 
 mod cleaner;
+mod failures;
 mod fetcher;
 mod following;
 mod isr;

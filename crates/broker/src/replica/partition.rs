@@ -8,13 +8,14 @@
 //! Does not: hold rules. The leader's and follower's machines decide (crate `replication`); this
 //! runs their effects. Split by role: [`super::leading`], [`super::following`].
 
+use super::failures::DirFailures;
 use super::fetcher::FollowLink;
 use super::isr::IsrQueue;
 use super::session::Session;
 use super::waits::FetchWait;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use config::{Durability, TopicConfig};
+use config::TopicConfig;
 use env::Env;
 use log::{LogHandle, ReadError, ReadPlan};
 use replication::{Follower, Leader, WaitOutcome, WaitToken};
@@ -29,12 +30,16 @@ use types::{
     TopicPartition,
 };
 
+/// The system's number of "input/output error".
+const EIO: i32 = 5;
+
 /// What all partitions of a broker share.
 pub struct Shared {
     pub env: Env,
     pub node_id: NodeId,
     pub metrics: Arc<telemetry::Metrics>,
     pub isr_queue: IsrQueue,
+    pub failures: DirFailures,
     pub tasks: env::Tasks,
 }
 
@@ -184,7 +189,7 @@ impl Partition {
     }
 
     pub(super) fn is_synced(&self) -> bool {
-        self.config.load().durability == Durability::Synced
+        self.config.load().is_synced()
     }
 
     /// The leader epoch if this broker leads.
@@ -270,12 +275,27 @@ impl Partition {
         }
         let bytes = plan.read().map_err(|error| {
             tracing::error!(partition = %self.name, %error, "cannot read");
+            self.read_failed(&error);
             ErrorCode::KafkaStorageError
         })?;
         if self.epoch.load(Ordering::Acquire) != planned.epoch.0 {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         Ok(bytes)
+    }
+
+    /// A disk that cannot give back what it holds takes its directory offline. A file that is shorter
+    /// than planned was cut meanwhile: that is no failure.
+    pub(super) fn read_failed(&self, error: &std::io::Error) {
+        if error.raw_os_error() != Some(EIO) {
+            return;
+        }
+        let dir = self.log.lock().dir().to_path_buf();
+        let log_dir = dir.parent().unwrap_or(&dir).to_path_buf();
+        let doing = format!("read {}", dir.display());
+        let error = std::io::Error::from_raw_os_error(EIO);
+        let error = log::LogDirError { dir: log_dir, doing, error: Arc::new(error) };
+        self.shared.failures.push(&error);
     }
 
     /// The epoch and high watermark that a consumer sees here, if it may read here at all.

@@ -75,6 +75,7 @@ impl Partition {
         if let Err(error) = log.assign_epoch_start(at.leader_epoch) {
             // Without a durable epoch start this log cannot be told from a diverged one.
             tracing::error!(partition = %self.name, %error, "cannot lead");
+            self.shared.failures.push(&error);
             return;
         }
         let facts = LeaderLog {

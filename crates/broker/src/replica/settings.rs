@@ -66,7 +66,7 @@ pub fn leader_config(topic: &TopicConfig, node: &NodeConfig) -> LeaderConfig {
     LeaderConfig {
         replica_lag_time_max: node.replication.lag_time_max,
         min_insync_replicas: topic.min_insync_replicas as usize,
-        synced: topic.durability == Durability::Synced,
+        synced: topic.is_synced(),
     }
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(50);
 /// How often logs that want a sync (rolled, `flush.ms`) get it.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How often partitions that found no room are tried again.
+const ROOM_INTERVAL: Duration = Duration::from_secs(5);
 /// How often gauges that need a walk over the partitions are set.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -28,24 +30,29 @@ pub fn start(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>) {
             logs.sync_due(wall)?;
             logs.remove_due(wall)
         });
-        report("sync", done.await);
+        report(&manager, "sync", done.await);
+    });
+    every(core, manager, ROOM_INTERVAL, |manager, _| async move {
+        if !manager.unserved().waiting().is_empty() {
+            env::tasks::blocking(move || manager.retry_waiting()).await;
+        }
     });
     let interval = core.config.replication.high_watermark_checkpoint_interval;
     every(core, manager, interval, |manager, _| async move {
         let logs = manager.logs().clone();
         let done = env::tasks::blocking(move || logs.checkpoint_high_watermarks()).await;
-        report("checkpoint of high watermarks", done);
+        report(&manager, "checkpoint of high watermarks", done);
     });
     every(core, manager, storage.recovery_point_checkpoint_interval, |manager, _| async move {
         let logs = manager.logs().clone();
         let done = env::tasks::blocking(move || logs.checkpoint_recovery_points()).await;
-        report("checkpoint of recovery points", done);
+        report(&manager, "checkpoint of recovery points", done);
     });
     every(core, manager, storage.retention_check_interval, |manager, core| async move {
         let wall = core.env.clock.wall();
         let logs = manager.logs().clone();
         let done = env::tasks::blocking(move || logs.run_retention(wall).map(|_| ())).await;
-        report("retention", done);
+        report(&manager, "retention", done);
     });
     every(core, manager, GAUGE_INTERVAL, |manager, core| async move { gauge(&manager, &core) });
 }
@@ -65,9 +72,10 @@ where
     });
 }
 
-fn report(what: &str, done: Result<(), log::LogDirError>) {
+fn report(manager: &ReplicaManager, what: &str, done: Result<(), log::LogDirError>) {
     if let Err(error) = done {
         tracing::error!(%error, "{what} failed");
+        manager.failures().push(&error);
     }
 }
 

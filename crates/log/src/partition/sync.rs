@@ -13,11 +13,21 @@ impl PartitionLog {
         if self.failure.is_some() {
             return false;
         }
-        let unsynced = self.end_offset.0 - self.recovery_point.0;
+        let unsynced = self.unsynced();
         let waited = self.sync.unsynced_since.map(|since| now.0.saturating_sub(since.0));
         self.sync.rolled
-            || (unsynced > 0 && unsynced >= self.config.flush_messages)
+            || self.wants_flush()
             || (unsynced > 0 && waited.is_some_and(|ms| ms >= self.config.flush_ms))
+    }
+
+    fn unsynced(&self) -> i64 {
+        self.end_offset.0 - self.recovery_point.0
+    }
+
+    /// Whether as many records as `flush.messages` wait for a sync: asked after every append.
+    pub fn wants_flush(&self) -> bool {
+        let unsynced = self.unsynced();
+        self.failure.is_none() && unsynced > 0 && unsynced >= self.config.flush_messages
     }
 
     /// A job that syncs what is in the log now: the files that hold anything at or above the

@@ -1,0 +1,218 @@
+//! Replicas that this broker cannot serve: their log directory failed, or there was no room for them.
+//!
+//! Promises:
+//! - an I/O error of one partition takes its whole directory offline, at once and for the rest of
+//!   this life (a failed sync is never tried again);
+//! - the controller is told until it has answered, so that others lead;
+//! - a partition that may lie in an offline directory is not made anew in another: what it held
+//!   would be forgotten. Kafka does the same;
+//! - want of space is no failure: what could not be made for it is tried again.
+
+use super::manager::ReplicaManager;
+use super::partition::Partition;
+use log::LogDirError;
+use metadata::{Command, FailReplicas, Image, Reply};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+use types::{LeaderEpoch, TopicIdPartition};
+
+/// Most replicas in one command.
+const REPLICAS_PER_COMMAND_MAX: usize = 1000;
+/// How long after an attempt that was not answered the next one comes.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Errors of log directories on their way to whoever acts on them. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct DirFailures(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// One for each directory.
+    errors: Mutex<Vec<LogDirError>>,
+    news: Notify,
+}
+
+impl DirFailures {
+    /// Takes note of an error; those that are no failure of the directory are passed over.
+    pub fn push(&self, error: &LogDirError) {
+        if error.is_closed() || error.is_no_space() {
+            return;
+        }
+        let mut errors = self.lock();
+        if errors.iter().all(|known| known.dir != error.dir) {
+            errors.push(error.clone());
+        }
+        self.0.news.notify_one();
+    }
+
+    /// Something is to be told to the controller.
+    pub fn wake(&self) {
+        self.0.news.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<LogDirError>> {
+        self.0.errors.lock().expect("no thread panicked while it held the errors")
+    }
+
+    /// Acts on errors until the manager is gone or the task is aborted.
+    pub async fn run(self, manager: Weak<ReplicaManager>) {
+        loop {
+            self.0.news.notified().await;
+            loop {
+                let Some(manager) = manager.upgrade() else { return };
+                let errors = std::mem::take(&mut *self.lock());
+                let acting = manager.clone();
+                env::tasks::blocking(move || acting.take_offline(&errors)).await;
+                if manager.report_unserved().await {
+                    break;
+                }
+                drop(manager);
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// The replicas that are the broker's and are not served.
+#[derive(Default)]
+pub struct Unserved(Mutex<UnservedState>);
+
+#[derive(Default)]
+struct UnservedState {
+    /// Their directory failed: nothing changes before the next start.
+    failed: BTreeSet<TopicIdPartition>,
+    /// There was no room for them.
+    waiting: BTreeSet<TopicIdPartition>,
+    /// Not yet told to the controller.
+    untold: BTreeSet<TopicIdPartition>,
+}
+
+impl Unserved {
+    fn lock(&self) -> MutexGuard<'_, UnservedState> {
+        self.0.lock().expect("no thread panicked while it held the unserved replicas")
+    }
+
+    pub fn fail(&self, id: TopicIdPartition) {
+        let mut state = self.lock();
+        if state.failed.insert(id) {
+            state.untold.insert(id);
+        }
+    }
+
+    pub fn wait(&self, id: TopicIdPartition) {
+        let mut state = self.lock();
+        if state.waiting.insert(id) {
+            state.untold.insert(id);
+        }
+    }
+
+    pub fn has_failed(&self, id: &TopicIdPartition) -> bool {
+        self.lock().failed.contains(id)
+    }
+
+    pub fn contains(&self, id: &TopicIdPartition) -> bool {
+        let state = self.lock();
+        state.failed.contains(id) || state.waiting.contains(id)
+    }
+
+    /// It is the broker's no longer, or it is served after all.
+    pub fn forget(&self, id: &TopicIdPartition) {
+        let mut state = self.lock();
+        state.failed.remove(id);
+        state.waiting.remove(id);
+        state.untold.remove(id);
+    }
+
+    /// Those for which there was no room, to be tried again.
+    pub fn waiting(&self) -> Vec<TopicIdPartition> {
+        self.lock().waiting.iter().copied().collect()
+    }
+}
+
+impl Partition {
+    /// The directory failed: every wait is answered, and nothing is served from here on.
+    fn lose(self: &Arc<Self>) {
+        self.idle(LeaderEpoch(i32::MAX));
+        tracing::error!(partition = %self.name, "offline with its log directory");
+    }
+}
+
+impl ReplicaManager {
+    /// Fences the directories of these errors, and lets go of every partition that went with them.
+    fn take_offline(&self, errors: &[LogDirError]) {
+        let _one = self.following();
+        for error in errors {
+            self.logs().fence_directory(error);
+        }
+        // Calls of the log manager fence by themselves: what is lost is what it no longer holds.
+        let mut partitions = (*self.partitions()).clone();
+        let lost: Vec<Arc<Partition>> = partitions
+            .values()
+            .filter(|partition| !self.logs().holds(&partition.name, partition.log()))
+            .cloned()
+            .collect();
+        for partition in &lost {
+            partitions.remove(&partition.id);
+            self.unserved().fail(partition.id);
+        }
+        self.set_partitions(partitions);
+        lost.iter().for_each(Partition::lose);
+        if !lost.is_empty() && self.logs().directories().is_empty() {
+            tracing::error!("every log directory is offline: this broker serves nothing");
+        }
+    }
+
+    /// Tells the controller what it has not been told; true if nothing is left to tell.
+    async fn report_unserved(&self) -> bool {
+        let core = self.core();
+        let image = core.image.load();
+        let broker_epoch = core.broker_epoch.get();
+        let partitions: Vec<TopicIdPartition> = {
+            let state = self.unserved().lock();
+            state.untold.iter().copied().take(REPLICAS_PER_COMMAND_MAX).collect()
+        };
+        if partitions.is_empty() {
+            return true;
+        }
+        if broker_epoch == types::BrokerEpoch::NONE {
+            return false;
+        }
+        let command = Command::FailReplicas(FailReplicas {
+            broker_id: core.node_id,
+            broker_epoch,
+            log_dirs: self.logs().failed_directories(),
+            partitions: partitions.clone(),
+        });
+        match core.controller.submit(command).await {
+            Ok((Reply::Done, _)) => {
+                let names = names(&image, &partitions);
+                tracing::warn!(replicas = ?names, "told the controller of replicas not served");
+                let mut state = self.unserved().lock();
+                partitions.iter().for_each(|id| {
+                    state.untold.remove(id);
+                });
+                state.untold.is_empty()
+            }
+            // A registration that is under way gives a new epoch.
+            Ok((reply, _)) => {
+                tracing::warn!(?reply, "failed replicas not taken note of");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed replicas not told");
+                false
+            }
+        }
+    }
+}
+
+/// The first few, for a log line.
+fn names(image: &Image, partitions: &[TopicIdPartition]) -> Vec<String> {
+    let name = |id: &TopicIdPartition| match image.topic(id.topic_id) {
+        Some(topic) => format!("{}-{}", topic.name, id.partition),
+        None => format!("{}-{}", id.topic_id, id.partition),
+    };
+    partitions.iter().take(10).map(name).collect()
+}

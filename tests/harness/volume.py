@@ -1,0 +1,55 @@
+"""Small file systems of their own, which fill up and fail for real. Needs root and loop devices."""
+
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+# ext4: from now on every read and write fails with an I/O error.
+_SHUTDOWN = 0x8004587D
+_WITHOUT_LOG = 2
+
+
+def available():
+    """Whether volumes can be made here."""
+    return os.geteuid() == 0 and all(map(shutil.which, ("mount", "umount", "mkfs.ext4")))
+
+
+class Volume:
+    """A mounted file system in a file; `close` unmounts it and removes the file."""
+
+    def __init__(self, directory, name, megabytes):
+        self.path = Path(directory) / name
+        self.image = Path(directory) / f"{name}.img"
+        self.path.mkdir(parents=True)
+        with open(self.image, "wb") as image:
+            image.truncate(megabytes << 20)
+        _run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0", self.image)
+        _run("mount", "-o", "loop", self.image, self.path)
+
+    def fail(self):
+        """Fails the disk under whoever uses it."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(handle, _SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+        finally:
+            os.close(handle)
+
+    def fill(self, leave=0):
+        """Takes all space but `leave` bytes; returns the file to remove."""
+        filler = self.path / "filler"
+        with open(filler, "wb") as out:
+            room = shutil.disk_usage(self.path).free - leave
+            os.posix_fallocate(out.fileno(), 0, max(room, 1))
+        return filler
+
+    def close(self):
+        if self.path.is_mount():
+            _run("umount", "-l", self.path)
+        self.image.unlink(missing_ok=True)
+
+
+def _run(*command):
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
