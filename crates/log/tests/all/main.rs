@@ -4,6 +4,7 @@
 mod append;
 mod compaction;
 mod failing;
+mod flush;
 mod layout;
 mod lookup;
 mod manager;
