@@ -344,11 +344,10 @@ impl Controller {
 fn mutate_command(mutation: Option<Mutation>, image: &Image, command: &mut Command) {
     if let (Some(Mutation::EveryStopIsClean), Command::RegisterBroker(register)) =
         (mutation, &mut *command)
+        && let Some(former) = image.broker(register.broker_id)
     {
-        if let Some(former) = image.broker(register.broker_id) {
-            register.previous_epoch = former.epoch;
-            register.log_dirs.clone_from(&former.log_dirs);
-        }
+        register.previous_epoch = former.epoch;
+        register.log_dirs.clone_from(&former.log_dirs);
     }
     let Command::AlterPartition(alter) = command else { return };
     for item in &mut alter.partitions {

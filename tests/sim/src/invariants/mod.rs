@@ -3,6 +3,7 @@
 
 mod acked_records_stay;
 mod committed_is_on_min_isr;
+mod committed_records_stay;
 mod elr_is_sound;
 mod epochs_only_rise;
 mod images_equal;
@@ -99,7 +100,8 @@ impl Checker {
     }
 
     pub fn observe(&mut self, fact: &Fact, view: &View<'_>) -> Result<(), Violation> {
-        self.commit(fact, view)?;
+        committed_records_stay::commit(&mut self.committed, fact, view)
+            .map_err(|what| Violation::new(committed_records_stay::NAME, what))?;
         for invariant in &mut self.invariants {
             let checked = invariant.observe(fact, view, &self.committed);
             checked.map_err(|what| Violation::new(invariant.name(), what))?;
@@ -111,25 +113,6 @@ impl Checker {
         for invariant in &mut self.invariants {
             let checked = invariant.finish(view, &self.committed);
             checked.map_err(|what| Violation::new(invariant.name(), what))?;
-        }
-        Ok(())
-    }
-
-    /// What a leader shows below its watermark is committed: it must continue what was committed
-    /// before (I9: a committed record never changes or vanishes).
-    fn commit(&mut self, fact: &Fact, view: &View<'_>) -> Result<(), Violation> {
-        let Fact::Watermark { partition, node, led: Some(epoch), offset } = fact else {
-            return Ok(());
-        };
-        let Some(log) = view.nodes[node].disk.get(partition) else { return Ok(()) };
-        let committed = self.committed.entry(*partition).or_default();
-        let shared = committed.end().min(*offset);
-        if log.prefix(shared) != committed.prefix(shared) {
-            let what = format!("{node} in epoch {epoch} shows other records below {shared}");
-            return Err(Violation::new("committed records stay", what));
-        }
-        for record in log.slice(committed.end(), *offset).to_vec() {
-            committed.append(record);
         }
         Ok(())
     }
