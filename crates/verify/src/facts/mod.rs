@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use types::TopicPartition;
 
-use crate::history::{Begin, Event, Purpose};
+use crate::history::{Begin, Event, HEAL, Purpose};
 
 pub use partition::{Fate, PartitionFacts};
 pub use sparse::Sparse;
@@ -35,6 +35,7 @@ pub struct Counts {
     /// Records handed to readers, each reading counted.
     pub read: u64,
     pub commits: u64,
+    /// Without those that only say that the cluster is whole.
     pub faults: u64,
     pub read_errors: u64,
 }
@@ -64,7 +65,7 @@ impl Facts {
                     Some(last.clone());
             }
             Event::Commit(_) => self.counts.commits += 1,
-            Event::Fault(_) => self.counts.faults += 1,
+            Event::Fault(fault) => self.counts.faults += u64::from(fault.kind != HEAL),
             Event::ReadError(_) => self.counts.read_errors += 1,
             Event::End(end) => self.ended = Some(end.complete),
             Event::Transaction(_) => self.has_transactions = true,

@@ -19,10 +19,15 @@ impl Invariant for OffsetsAcknowledged {
 
     fn conclude(&mut self, facts: &Facts, found: &mut Findings) {
         for (partition, of) in &facts.partitions {
+            let complete = of.final_read.as_ref().is_some_and(|last| last.complete);
             let mut named: Sparse<RecordName> = Sparse::default();
             for (name, fact) in of.all_sends() {
                 let Fate::Acknowledged(Some(offset)) = fact.fate else { continue };
                 found.checked(1);
+                if complete && of.place_of(name).is_none() {
+                    // Lost, which is counted as that; its offset is free for another.
+                    continue;
+                }
                 if let Some(other) = named.insert(offset as u64, name) {
                     found.violation(format_args!(
                         "{partition}: offset {offset} was acknowledged for records {other} and \
@@ -74,9 +79,29 @@ mod tests {
         check(
             "offsets-acknowledged",
             "sent 1/0 0
+             sent 2/0 0",
+            &["t-0: offset 0 was acknowledged for records 1/0 and 2/0"],
+        );
+        check(
+            "offsets-acknowledged",
+            "sent 1/0 0
+             sent 2/0 0
+             final 0=2/0 1=1/0",
+            &[
+                "t-0: record 1/0 was acknowledged at offset 0 and lies at 1",
+                "t-0: offset 0 was acknowledged for records 1/0 and 2/0",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_offset_of_a_lost_record_may_go_to_another() {
+        check(
+            "offsets-acknowledged",
+            "sent 1/0 0
              sent 2/0 0
              final 0=2/0",
-            &["t-0: offset 0 was acknowledged for records 1/0 and 2/0"],
+            &[],
         );
     }
 

@@ -1,7 +1,7 @@
 //! I23: records of a producer lie in a partition in the order in which it sent them.
 //!
 //! Only acknowledged records are compared: one without an answer may be appended late, after the
-//! producer has given it up and gone on.
+//! producer has given it up and gone on. One that is gone is lost, and nowhere.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,13 @@ impl Invariant for ProducerOrder {
 
     fn conclude(&mut self, facts: &Facts, found: &mut Findings) {
         for (partition, of) in &facts.partitions {
+            let complete = of.final_read.as_ref().is_some_and(|last| last.complete);
             let mut latest: BTreeMap<ClientNumber, (i64, RecordName)> = BTreeMap::new();
             for (name, fact) in of.all_sends() {
                 let Fate::Acknowledged(offset) = fact.fate else { continue };
+                if complete && of.place_of(name).is_none() {
+                    continue;
+                }
                 // The answer's offset, since of two copies it is the one that counts.
                 let Some(offset) = offset.or_else(|| of.place_of(name)) else { continue };
                 found.checked(1);
@@ -83,6 +87,18 @@ mod tests {
              sent 1/1 0
              final 0=1/1 1=1/0",
             &["t-0: record 1/1 is at offset 0, before 1/0 at 1"],
+        );
+    }
+
+    #[test]
+    fn a_lost_record_is_before_and_behind_nothing() {
+        check(
+            "producer-order",
+            "sent 1/0 0
+             sent 1/1 5
+             sent 1/2 1
+             final 0=1/0 1=1/2",
+            &[],
         );
     }
 

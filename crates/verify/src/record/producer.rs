@@ -35,6 +35,8 @@ pub enum Pace {
 const TICK: Duration = Duration::from_millis(5);
 /// Records that go to the same partition in a row.
 const BURST: u64 = 8;
+/// A prober's patience with one broker: it measures the cluster's pauses, not its own.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Behind its pace by more than so many seconds, a producer gives up the difference.
 const CATCH_UP_SECONDS: u64 = 1;
 
@@ -58,11 +60,16 @@ struct Sender {
 /// Sends while the phase is `Load`, and ends when everything sent has its outcome.
 pub async fn run(shared: Arc<Shared>, number: ClientNumber, pace: Pace, record_bytes: usize) {
     let started = async {
-        let client = shared.client(number)?;
         let mut options = shared.settings.producer.clone();
-        if matches!(pace, Pace::Beat { .. }) {
-            options.linger = Duration::ZERO;
-        }
+        let client = match pace {
+            Pace::Rate { .. } => shared.client(number)?,
+            Pace::Beat { .. } => {
+                options.linger = Duration::ZERO;
+                options.request_timeout = options.request_timeout.min(PROBE_TIMEOUT);
+                let waits = shared.settings.client.request_timeout.min(PROBE_TIMEOUT);
+                shared.client_that_waits(number, waits)?
+            }
+        };
         let producer = Producer::start(client.clone(), options)?;
         Ok::<(Client, Producer), ClientError>((client, producer))
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use client::{Client, ClientError, ConsumedRecord};
 use env::Env;
@@ -56,7 +57,17 @@ impl Shared {
 
     /// A client with its own connections.
     pub fn client(&self, number: ClientNumber) -> Result<Client, ClientError> {
+        self.client_that_waits(number, self.settings.client.request_timeout)
+    }
+
+    /// The same, with its own patience for one answer.
+    pub fn client_that_waits(
+        &self,
+        number: ClientNumber,
+        request_timeout: Duration,
+    ) -> Result<Client, ClientError> {
         let mut options = self.settings.client.clone();
+        options.request_timeout = request_timeout;
         options.client_id = format!("{}-{number}", options.client_id);
         Client::new(self.env.clone(), options)
     }

@@ -12,7 +12,7 @@ use super::shared::{Phase, Shared};
 use crate::history::{ClientNumber, Committed, Event, Watermark, WatermarkSource};
 
 /// How often ends are asked for.
-const ENDS_EVERY: Duration = Duration::from_millis(50);
+const ENDS_EVERY: Duration = Duration::from_millis(100);
 /// How often the positions of a group are asked for.
 const GROUPS_EVERY: Duration = Duration::from_millis(500);
 
