@@ -202,7 +202,6 @@ impl Connection {
         let request = ApiVersionsRequest {
             client_software_name: StrBytes::from("ottla"),
             client_software_version: StrBytes::from(env!("CARGO_PKG_VERSION")),
-            ..Default::default()
         };
         let mut version = ApiVersionsRequest::VERSIONS.1;
         loop {

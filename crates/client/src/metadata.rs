@@ -102,7 +102,7 @@ impl From<MetadataResponse> for Cluster {
             topics: response
                 .topics
                 .into_iter()
-                .map(|topic| Topic::from(topic))
+                .map(Topic::from)
                 .map(|topic| (topic.name.clone(), topic))
                 .collect(),
         }

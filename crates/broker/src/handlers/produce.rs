@@ -24,7 +24,7 @@ use wire::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
 };
-use wire::{Records, StrBytes};
+use wire::StrBytes;
 
 /// The version from which topics are named by id.
 const TOPIC_IDS_FROM: i16 = 13;
@@ -310,7 +310,7 @@ impl TopicBatch<'_> {
     ) -> Result<Admitted, Refusal> {
         Acks::from_wire(self.acks).ok_or(ErrorCode::InvalidRequiredAcks)?;
         self.check_internal(partition)?;
-        let records = data.records.unwrap_or_else(Records::default).to_bytes();
+        let records = data.records.unwrap_or_default().to_bytes();
         let rules = produce_records::rules(&partition.config(), self.ctx.broker.env.clock.wall());
         let limits = ProduceLimits {
             max_message_bytes: rules.max_message_bytes,

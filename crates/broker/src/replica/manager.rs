@@ -139,7 +139,7 @@ impl ReplicaManager {
                 partition: id,
                 topic_name: topic_name.unwrap_or_default(),
                 before: None,
-                after: image.partition(id).cloned().map(Into::into),
+                after: image.partition(id).cloned(),
             };
             let mut partitions = (*self.partitions.load_full()).clone();
             self.apply_partition(&image, &change, &brokers, &mut partitions, &mut Vec::new());

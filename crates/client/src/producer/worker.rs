@@ -347,11 +347,7 @@ impl Worker {
                 queue.next_sequence = queue.next_sequence.wrapping_add(count) & i32::MAX;
             }
             queue.in_flight = true;
-            let data = PartitionProduceData {
-                index: of.partition.0,
-                records: Some(bytes.into()),
-                ..Default::default()
-            };
+            let data = PartitionProduceData { index: of.partition.0, records: Some(bytes.into()) };
             topics.entry(of.topic.clone()).or_default().push(data);
         }
         let ids = self.topics.clone();
