@@ -18,8 +18,11 @@ impl Node {
         if process.upstreams.get(&leader) != Some(&None) {
             return;
         }
-        if let Some(broker_epoch) = process.broker_epoch {
-            ctx.connect((node, process.incarnation), broker_epoch, leader);
+        let incarnation = process.incarnation;
+        match process.broker_epoch {
+            Some(broker_epoch) => ctx.connect((node, incarnation), broker_epoch, leader),
+            // It registers again just now (seeds 98719 and 145585 waited for ever).
+            None => ctx.node_after_ms(100, node, incarnation, NodeInput::Connect(leader)),
         }
     }
 
