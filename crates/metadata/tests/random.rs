@@ -63,26 +63,9 @@ fn command(image: &Image, chosen: &Move) -> Command {
     let epoch = |id: i32| image.broker(NodeId(id)).map_or(BrokerEpoch(0), |broker| broker.epoch);
     let of = |id: i32| (NodeId(id), epoch(id));
     match chosen {
-        Move::Register { broker, incarnation, rack } => Command::RegisterBroker(RegisterBroker {
-            broker_id: NodeId(*broker),
-            cluster_id: "test".to_owned(),
-            incarnation_id: Uuid([*incarnation; 16]),
-            endpoints: vec![Endpoint {
-                name: "PLAINTEXT".to_owned(),
-                host: "host".to_owned(),
-                port: 9092,
-                security_protocol: 0,
-            }],
-            rack: (*rack > 0).then(|| rack.to_string()),
-            log_dirs: Vec::new(),
-            features: Vec::new(),
-            // Half of the incarnations follow a clean stop.
-            previous_epoch: match incarnation % 2 {
-                0 => BrokerEpoch::NONE,
-                _ => epoch(*broker),
-            },
-            session_alive: false,
-        }),
+        Move::Register { broker, incarnation, rack } => {
+            register(*broker, *incarnation, *rack, epoch(*broker))
+        }
         Move::Unregister(id) => Command::UnregisterBroker { broker_id: NodeId(*id) },
         Move::Fence(id) => {
             let (broker_id, broker_epoch) = of(*id);
@@ -97,16 +80,7 @@ fn command(image: &Image, chosen: &Move) -> Command {
             Command::BeginControlledShutdown { broker_id, broker_epoch }
         }
         Move::Create { name: number, partitions, factor, unclean } => {
-            let mut topic = NewTopic::placed(&name(*number), *partitions, *factor);
-            if *partitions % 2 == 0 {
-                let key = "min.insync.replicas".to_owned();
-                topic.configs.push((key, Some("2".to_owned())));
-            }
-            if *unclean {
-                let key = "unclean.leader.election.enable".to_owned();
-                topic.configs.push((key, Some("true".to_owned())));
-            }
-            Command::CreateTopics(CreateTopics { topics: vec![topic], validate_only: false })
+            create(&name(*number), *partitions, *factor, *unclean)
         }
         Move::Delete(number) => {
             Command::DeleteTopics { topics: vec![TopicSelector::Name(name(*number))] }
@@ -144,6 +118,43 @@ fn command(image: &Image, chosen: &Move) -> Command {
             },
         },
     }
+}
+
+fn register(broker: i32, incarnation: u8, rack: u8, former: BrokerEpoch) -> Command {
+    Command::RegisterBroker(RegisterBroker {
+        broker_id: NodeId(broker),
+        cluster_id: "test".to_owned(),
+        incarnation_id: Uuid([incarnation; 16]),
+        endpoints: vec![Endpoint {
+            name: "PLAINTEXT".to_owned(),
+            host: "host".to_owned(),
+            port: 9092,
+            security_protocol: 0,
+        }],
+        rack: (rack > 0).then(|| rack.to_string()),
+        log_dirs: Vec::new(),
+        features: Vec::new(),
+        // Half of the incarnations follow a clean stop.
+        previous_epoch: match incarnation % 2 {
+            0 => BrokerEpoch::NONE,
+            _ => former,
+        },
+        session_alive: false,
+    })
+}
+
+fn create(name: &str, partitions: i32, factor: i16, unclean: bool) -> Command {
+    let mut topic = NewTopic::placed(name, partitions, factor);
+    let mut set = |key: &str, value: &str| {
+        topic.configs.push((key.to_owned(), Some(value.to_owned())));
+    };
+    if partitions % 2 == 0 {
+        set("min.insync.replicas", "2");
+    }
+    if unclean {
+        set("unclean.leader.election.enable", "true");
+    }
+    Command::CreateTopics(CreateTopics { topics: vec![topic], validate_only: false })
 }
 
 fn alter(
