@@ -286,6 +286,11 @@ impl PartitionLog {
             let names = self.take_names_away(segment.base)?;
             self.remove(names)?;
         }
+        let sealed = self.segments.len() - 1;
+        for segment in self.segments.range_mut(first.min(sealed)..sealed) {
+            // Nobody else would write what their indexes still have in memory.
+            segment.seal()?;
+        }
         let end = self.end_offset;
         for at in self.snapshots()?.into_iter().filter(|at| *at > end) {
             let path = segment_file(&self.id.dir, at, SNAPSHOT);

@@ -32,7 +32,7 @@ pub fn options() -> CompactOptions {
 }
 
 /// A batch of (key, value) records of time 1000; no value: a tombstone.
-fn keyed(options: BatchOptions, records: &[(&str, Option<&str>)]) -> ProducedBatch {
+pub fn keyed(options: BatchOptions, records: &[(&str, Option<&str>)]) -> ProducedBatch {
     let mut builder = records::BatchBuilder::new(options);
     for (key, value) in records {
         builder.push(&NewRecord {
@@ -286,10 +286,15 @@ fn transaction(id: i64, sequence: i32) -> BatchOptions {
     BatchOptions { transactional: true, ..producer(id, sequence) }
 }
 
-fn mark(log: &mut PartitionLog, id: i64, kind: MarkerKind) -> i64 {
+/// The marker that ends a producer's transaction.
+pub fn transaction_end(id: i64, kind: MarkerKind) -> ProducedBatch {
     let marker = EndTransactionMarker { kind, coordinator_epoch: 0 };
-    let batch = marker.build((ProducerId(id), ProducerEpoch(0)), Timestamp(1000));
-    let batch = ProducedBatch::from_own(batch);
+    let producer = (ProducerId(id), ProducerEpoch(0));
+    ProducedBatch::from_own(marker.build(producer, Timestamp(1000)))
+}
+
+fn mark(log: &mut PartitionLog, id: i64, kind: MarkerKind) -> i64 {
+    let batch = transaction_end(id, kind);
     log.append_as_leader(&batch, LeaderEpoch(0), Timestamp(1000)).unwrap().base_offset.0
 }
 

@@ -1,10 +1,14 @@
 //! The bytes on disk, which other programs read too.
 
+use crate::compaction::{compacted, go_on, keyed, options, transaction_end};
 use crate::support::*;
 use env::disk::RealDisk;
-use log::{LogConfig, OpenLog};
+use log::{LogConfig, LogHandle, OpenLog, compact};
+use records::{BatchOptions, Compression, MarkerKind};
 use std::sync::Arc;
-use types::{LeaderEpoch, Offset, Timestamp};
+use types::{
+    LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp, TopicPartition,
+};
 
 /// A closed log of two segments, with two producers, two epochs and every file there is.
 fn closed() -> World {
@@ -120,5 +124,82 @@ fn a_real_disk_holds_the_same() {
     for name in world.names() {
         let real = env::disk::read_file(&RealDisk, &log_dir.join("events-0").join(&name)).unwrap();
         assert_eq!(real, world.file(&name), "{name}");
+    }
+}
+
+/// A compacted log with what only compaction makes: delete horizons, batches without records, gaps,
+/// joined segments, an index of aborted transactions.
+#[test]
+fn a_compacted_log_on_a_real_disk_is_the_same_after_recovery() {
+    let temp = tempfile::tempdir().unwrap();
+    let keep = std::env::var_os("OTTLA_LAYOUT_DIR").map(std::path::PathBuf::from);
+    let log_dir = keep.unwrap_or_else(|| temp.path().to_owned());
+    let world = World::new(compacted());
+    let partition = TopicPartition { topic: "compacted".into(), partition: PartitionIndex(0) };
+    let how = |clean| OpenLog {
+        disk: Arc::new(RealDisk),
+        log_dir: log_dir.clone(),
+        partition: partition.clone(),
+        ..world.how(clean)
+    };
+    let mut log = how(false).create(topic_id(2)).unwrap();
+    for n in 0..60i32 {
+        let producer = BatchOptions {
+            compression: Compression::ALL[n as usize % 5],
+            producer_id: ProducerId(i64::from(n % 3)),
+            producer_epoch: ProducerEpoch(0),
+            base_sequence: n / 3 * 2,
+            transactional: n % 3 == 2,
+            ..BatchOptions::default()
+        };
+        let key = format!("key {}", n % 7);
+        let batch = keyed(producer, &[(&key, Some("value")), ("gone", None)]);
+        log.append_as_leader(&batch, LeaderEpoch(n / 20), Timestamp(1000)).unwrap();
+        if n % 3 == 2 {
+            let kind = if n % 2 == 0 { MarkerKind::Abort } else { MarkerKind::Commit };
+            let marker = transaction_end(2, kind);
+            log.append_as_leader(&marker, LeaderEpoch(n / 20), Timestamp(1000)).unwrap();
+        }
+    }
+    log.flush().unwrap();
+    world.checkpoint(&log);
+    log.set_high_watermark(log.end_offset());
+    let log = LogHandle::new(log);
+    let report = compact(&log, Timestamp(2000), &options(), &go_on).unwrap();
+    assert!(report.records_kept < report.records_read);
+    let (batches, end) = {
+        let mut log = log.lock();
+        let all = (read_all(&log), log.end_offset());
+        log.close().unwrap();
+        all
+    };
+    assert!(batches.iter().any(|batch| batch.header.records_count == 0));
+    assert!(batches.iter().any(|batch| batch.header.delete_horizon().is_some()));
+    let names = |suffix: &str| {
+        let all = env::Disk::list(&RealDisk, &log_dir.join("compacted-0")).unwrap();
+        all.into_iter().map(|entry| entry.name).filter(|n| n.ends_with(suffix)).collect::<Vec<_>>()
+    };
+    assert!(!names(".txnindex").is_empty());
+    assert!(names(".cleaned").is_empty() && names(".swap").is_empty());
+    let indexes: Vec<_> = [".index", ".timeindex"]
+        .iter()
+        .flat_map(|suffix| names(suffix))
+        .map(|n| {
+            (
+                n.clone(),
+                env::disk::read_file(&RealDisk, &log_dir.join("compacted-0").join(n)).unwrap(),
+            )
+        })
+        .collect();
+    // Without the indexes of aborted transactions: of those whose records are gone nothing is left
+    // that a reader would skip, and a recovery does not find them.
+    *world.point.0.lock().unwrap() = Offset(0);
+    let (mut log, recovered) = how(false).open().unwrap();
+    assert!(recovered.unclean && recovered.cut_bytes == 0);
+    assert_eq!((read_all(&log), log.end_offset()), (batches, end));
+    log.close().unwrap();
+    for (name, before) in indexes {
+        let path = log_dir.join("compacted-0").join(&name);
+        assert_eq!(env::disk::read_file(&RealDisk, &path).unwrap(), before, "{name}");
     }
 }
