@@ -1,13 +1,15 @@
 //! A shared partition log.
 
 use crate::{LogDirError, PartitionLog};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use types::Offset;
 
 struct Shared {
     log: Mutex<PartitionLog>,
     /// Held by who syncs, so that those who wait for it share the next sync (group commit).
     syncing: Mutex<()>,
+    /// The log's own.
+    failure: Arc<OnceLock<LogDirError>>,
 }
 
 /// A handle to one partition's log; clones are the same log. The lock is held for page-cache work
@@ -17,7 +19,8 @@ pub struct LogHandle(Arc<Shared>);
 
 impl LogHandle {
     pub fn new(log: PartitionLog) -> LogHandle {
-        LogHandle(Arc::new(Shared { log: Mutex::new(log), syncing: Mutex::new(()) }))
+        let failure = log.failure_cell();
+        LogHandle(Arc::new(Shared { log: Mutex::new(log), syncing: Mutex::new(()), failure }))
     }
 
     /// Panics if another thread panicked inside the log: its state cannot be trusted then.
@@ -44,9 +47,10 @@ impl LogHandle {
         Ok(log.synced_offset())
     }
 
-    /// The log's directory failed: it takes no more appends, whoever still holds it.
+    /// The log's directory failed: it takes no more appends, whoever still holds it. Takes no lock:
+    /// the caller may hold it.
     pub(crate) fn fail(&self, error: &LogDirError) {
-        self.lock().fail(error);
+        let _ = self.0.failure.set(error.clone());
     }
 
     /// Whether both are handles of one log.

@@ -34,7 +34,7 @@ use env::Disk;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use types::{
     EpochOffset, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId, TopicPartition,
 };
@@ -94,7 +94,9 @@ pub struct PartitionLog {
     cleaned_to: Offset,
     /// A compacted segment on its way in.
     swap: Option<swap::Swap>,
-    failure: Option<LogDirError>,
+    /// The first failure, after which nothing is appended. Shared with the log's handle: whoever finds
+    /// that the directory failed may hold the lock of another log in it, or of this one.
+    failure: Arc<OnceLock<LogDirError>>,
 }
 
 /// Batches of the active segment whose places are kept in memory.
@@ -165,7 +167,7 @@ impl PartitionLog {
 
     /// Why the log takes no more appends, if so.
     pub fn failure(&self) -> Option<&LogDirError> {
-        self.failure.as_ref()
+        self.failure.get()
     }
 
     /// The newest leader epoch that the log knows; `LeaderEpoch::NONE` if none.
@@ -226,12 +228,16 @@ impl PartitionLog {
     fn poison(&mut self, doing: &str, error: io::Error) -> LogDirError {
         let doing = format!("{doing} in {}", self.id.dir.display());
         let error = LogDirError::fatal(&self.id.log_dir, doing, error);
-        self.failure.get_or_insert_with(|| error.clone());
+        let _ = self.failure.set(error.clone());
         error
     }
 
+    pub(crate) fn failure_cell(&self) -> Arc<OnceLock<LogDirError>> {
+        self.failure.clone()
+    }
+
     fn check_open(&self) -> Result<(), LogDirError> {
-        match &self.failure {
+        match self.failure.get() {
             None => Ok(()),
             Some(error) => Err(error.clone()),
         }

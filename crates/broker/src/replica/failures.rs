@@ -112,11 +112,6 @@ impl Unserved {
         self.lock().failed.contains(id)
     }
 
-    pub fn contains(&self, id: &TopicIdPartition) -> bool {
-        let state = self.lock();
-        state.failed.contains(id) || state.waiting.contains(id)
-    }
-
     /// It is the broker's no longer, or it is served after all.
     pub fn forget(&self, id: &TopicIdPartition) {
         let mut state = self.lock();

@@ -161,7 +161,7 @@ impl OpenLog {
             sync: SyncState::default(),
             cleaned_to: self.start_offset,
             swap: None,
-            failure: None,
+            failure: Arc::default(),
             config: self.config,
             id: Identity {
                 disk: self.disk,

@@ -10,7 +10,7 @@ use types::Timestamp;
 impl PartitionLog {
     /// Whether a sync is wanted: a segment was rolled, or `flush.messages`/`flush.ms` is due.
     pub fn wants_sync(&self, now: Timestamp) -> bool {
-        if self.failure.is_some() {
+        if self.failure.get().is_some() {
             return false;
         }
         let unsynced = self.unsynced();
@@ -27,7 +27,7 @@ impl PartitionLog {
     /// Whether as many records as `flush.messages` wait for a sync: asked after every append.
     pub fn wants_flush(&self) -> bool {
         let unsynced = self.unsynced();
-        self.failure.is_none() && unsynced > 0 && unsynced >= self.config.flush_messages
+        self.failure.get().is_none() && unsynced > 0 && unsynced >= self.config.flush_messages
     }
 
     /// A job that syncs what is in the log now: the files that hold anything at or above the
@@ -75,7 +75,7 @@ impl PartitionLog {
     /// truncation changes nothing.
     pub fn complete_sync(&mut self, synced: Synced) -> Result<(), LogDirError> {
         if let Err(error) = synced.result {
-            self.failure.get_or_insert_with(|| error.clone());
+            let _ = self.failure.set(error.clone());
             return Err(error);
         }
         self.check_open()?;
@@ -134,14 +134,9 @@ impl PartitionLog {
         self.shut("the partition was removed");
     }
 
-    /// Takes no more appends: the directory failed.
-    pub(crate) fn fail(&mut self, error: &LogDirError) {
-        self.failure.get_or_insert_with(|| error.clone());
-    }
-
     fn shut(&mut self, why: &'static str) {
         let error = LogDirError::closed(&self.id.log_dir, &self.id.partition, why);
-        self.failure.get_or_insert(error);
+        let _ = self.failure.set(error);
     }
 
     fn index_files(&self) -> io::Result<Vec<std::sync::Arc<dyn env::File>>> {

@@ -81,6 +81,20 @@ fn a_failed_sync_closes_every_log_of_its_directory_and_is_not_tried_again() {
     assert_eq!(logs.failed_directories().len(), 1);
 }
 
+/// Whoever finds the failure may hold the log's lock: this stood still for ever.
+#[test]
+fn a_directory_is_fenced_under_the_lock_of_a_log_in_it() {
+    let disk = MemDisk::new();
+    let logs = start(&disk);
+    let [first, second] = two(&logs);
+    disk.fail_syncs(Some("t-0"));
+    let failed = first.sync().unwrap_err();
+    let locked = first.lock();
+    assert_eq!(logs.fence_directory(&failed), [name(0)]);
+    drop(locked);
+    assert!(try_append(&first).is_err() && try_append(&second).is_ok());
+}
+
 #[test]
 fn a_sync_that_fails_for_want_of_space_is_a_failure_all_the_same() {
     let disk = MemDisk::new();
