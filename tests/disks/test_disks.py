@@ -58,9 +58,9 @@ def offsets_of(bootstrap, topic, partition, count):
     return found
 
 
-def test_a_full_disk_refuses_and_goes_on_when_there_is_space_again(volumes):
+def test_a_full_disk_refuses_and_goes_on_when_there_is_space_again(volumes, watched):
     disk = volumes("full", 64)
-    with Cluster("ottla", count=1, overrides={"log.dirs": disk.path / "logs"}) as cluster:
+    with watched(Cluster("ottla", count=1, overrides={"log.dirs": disk.path / "logs"})) as cluster:
         admin = ConfluentAdmin()
         admin.create(cluster.bootstrap, "t", 1, 1, {"segment.bytes": 1 << 20})
         cluster.wait_in_sync("t")
@@ -88,9 +88,9 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_space_again(volumes):
         assert offsets_of(cluster.bootstrap, "t", 0, acknowledged) == list(range(acknowledged))
 
 
-def test_a_failed_directory_takes_only_its_own_partitions_and_others_lead_them(volumes):
+def test_a_failed_directory_takes_only_its_own_partitions_and_others_lead_them(volumes, watched):
     disks = {1: (volumes("one-a", 64), volumes("one-b", 64))}
-    with Cluster("ottla", count=3, overrides={"min.insync.replicas": 2}) as cluster:
+    with watched(Cluster("ottla", count=3, overrides={"min.insync.replicas": 2})) as cluster:
         paths = ",".join(str(disk.path / "logs") for disk in disks[1])
         config = cluster.nodes[1].config
         cluster.terminate(1)

@@ -25,9 +25,14 @@ pub struct Node {
 impl Node {
     /// Starts with `extra` lines of configuration and waits until the broker takes part.
     pub async fn start(extra: &[(&str, &str)]) -> Node {
+        Node::start_with(Env::real(), extra).await
+    }
+
+    /// On seams of the caller's, a disk that fails for example.
+    pub async fn start_with(env: Env, extra: &[(&str, &str)]) -> Node {
         let directory = tempfile::tempdir().expect("a directory");
         let (controller, address) = StandIn::start().await;
-        Node::start_on(directory, controller, address, extra).await
+        Node::start_on(env, directory, controller, address, extra).await
     }
 
     /// Stops in order and starts again, on the same directory.
@@ -36,10 +41,11 @@ impl Node {
         broker.controlled_shutdown().await;
         // With it goes the lock of the directory.
         drop(broker);
-        Node::start_on(directory, controller, address, &[]).await
+        Node::start_on(Env::real(), directory, controller, address, &[]).await
     }
 
     async fn start_on(
+        env: Env,
         directory: tempfile::TempDir,
         controller: Arc<StandIn>,
         address: String,
@@ -70,7 +76,7 @@ impl Node {
             controllers: vec![address.clone()],
             grpc: vec![("GRPC".to_owned(), "127.0.0.1:1".parse().expect("an address"))],
         };
-        let broker = Broker::start(options, Env::real()).await.expect("the broker starts");
+        let broker = Broker::start(options, env).await.expect("the broker starts");
         let ready = tokio::time::timeout(Duration::from_secs(10), broker.ready()).await;
         ready.expect("the broker takes part within ten seconds");
         Node { broker, controller, metrics, address, directory }
