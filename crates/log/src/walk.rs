@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 /// Bytes read at once when only headers matter: an index interval.
 const HEADER_CHUNK_BYTES: usize = 4096;
-/// Bytes read at once when whole batches matter.
-pub const SCAN_CHUNK_BYTES: usize = 1 << 20;
+/// Bytes read at once when whole batches matter: they are still in the cache when they are checked.
+pub const SCAN_CHUNK_BYTES: usize = 256 << 10;
 
 /// A batch in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

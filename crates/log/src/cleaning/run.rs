@@ -5,7 +5,7 @@
 //! takes the old ones' place. The log goes on meanwhile; its lock is held for moments.
 
 use super::filter::{Filter, FilterRules, LastBatch};
-use super::offset_map::OffsetMap;
+use super::offset_map::{KeyHash, OffsetMap};
 use super::reader::{BatchReader, BufferedBatch};
 use super::transactions::Transactions;
 use crate::error::is_no_space;
@@ -116,6 +116,7 @@ struct Run<'a> {
     report: CompactReport,
     buffer: Vec<u8>,
     out: Vec<u8>,
+    keys: Vec<(KeyHash, Offset)>,
 }
 
 /// Compacts what is due of a log. Blocks.
@@ -133,6 +134,7 @@ pub fn compact(
         report: CompactReport { cleaned_to: job.first_dirty, ..CompactReport::default() },
         buffer: Vec::new(),
         out: Vec::new(),
+        keys: Vec::new(),
     };
     if job.until <= job.first_dirty {
         return Ok(run.report);
@@ -212,6 +214,7 @@ impl Run<'_> {
         let open = |e: &&AbortedTransaction| e.last_offset >= job.first_dirty;
         let aborted = job.aborted.iter().filter(open).copied().collect();
         let mut transactions = Transactions::new(aborted);
+        let mut keys = std::mem::take(&mut self.keys);
         let mut map_end = job.first_dirty;
         let dirty = |source: &&Source| source.end > job.first_dirty && source.base < job.until;
         for source in job.groups.iter().flatten().filter(dirty) {
@@ -228,10 +231,12 @@ impl Run<'_> {
                     continue;
                 }
                 let bytes = &self.buffer[bytes];
-                let mapped =
-                    map_batch(&mut map, &mut transactions, &header, bytes, job.first_dirty);
+                keys.clear();
+                let hashed = hash_batch(&map, &mut transactions, &header, bytes, &mut keys);
                 let base = source.base;
-                if !mapped.map_err(|error| CompactError::Damaged { base, error })? {
+                hashed.map_err(|error| CompactError::Damaged { base, error })?;
+                let dirty = keys.iter().filter(|(_, offset)| *offset >= job.first_dirty);
+                if !dirty.fold(true, |fits, (key, offset)| fits && map.put(*key, *offset)) {
                     return match map_end > job.first_dirty {
                         true => Ok((map, map_end)),
                         false => Err(CompactError::MapTooSmall(header.base_offset)),
@@ -366,22 +371,23 @@ impl Run<'_> {
     }
 }
 
-/// Puts a batch's keys into the map; false if they do not all fit.
-fn map_batch(
-    map: &mut OffsetMap,
+/// The keys of a batch. They are hashed before the map is looked at: it is much larger than the
+/// caches, and the look-ups of one batch then overlap.
+fn hash_batch(
+    map: &OffsetMap,
     transactions: &mut Transactions,
     header: &BatchHeader,
     bytes: &[u8],
-    first_dirty: Offset,
-) -> Result<bool, BatchError> {
+    keys: &mut Vec<(KeyHash, Offset)>,
+) -> Result<(), BatchError> {
     header.check_crc(bytes)?;
     if header.attributes.is_control() {
         let batch = records::Batch { header: *header, bytes: Bytes::copy_from_slice(bytes) };
         transactions.is_needless(header, crate::producers::marker_of(&batch));
-        return Ok(true);
+        return Ok(());
     }
     if transactions.is_aborted(header) {
-        return Ok(true);
+        return Ok(());
     }
     let codec = header.attributes.compression()?;
     let plain;
@@ -396,12 +402,7 @@ fn map_batch(
     for record in RawRecords::new(payload, header.records_count, header.last_offset_delta) {
         let record = record?;
         let offset = header.base_offset.plus(i64::from(record.offset_delta));
-        let Some(key) = record.key.filter(|_| offset >= first_dirty) else {
-            continue;
-        };
-        if !map.put(map.hash(key), offset) {
-            return Ok(false);
-        }
+        keys.extend(record.key.map(|key| (map.hash(key), offset)));
     }
-    Ok(true)
+    Ok(())
 }
