@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use env::Env;

@@ -1,4 +1,4 @@
-//! Replicas that this broker cannot serve: their log directory failed, or there was no room for them.
+//! Replicas that this broker cannot serve: their log directory failed, or there was no room.
 //!
 //! Promises:
 //! - an I/O error of one partition takes its whole directory offline, at once and for the rest of

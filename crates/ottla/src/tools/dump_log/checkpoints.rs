@@ -1,8 +1,8 @@
 //! Checkpoints of partitions and log directories: text, a line for each entry.
 //!
-//! The first line is the version (0), the second the number of entries. An entry is `epoch
-//! startOffset` in a partition's `leader-epoch-checkpoint`, and `topic partition offset` in those of
-//! a log directory. Kafka's tool does not read these.
+//! The first line is the version (0), the second the number of entries. An entry is `epoch offset`
+//! in a partition's `leader-epoch-checkpoint`, and `topic partition offset` in those of a log
+//! directory. Kafka's tool does not read these.
 
 use super::{Dump, DumpError};
 use std::path::Path;
