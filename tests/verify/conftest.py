@@ -33,7 +33,7 @@ def pytest_terminal_summary(terminalreporter):
     if not _REPORTS:
         return
     terminalreporter.section("ottla verify")
-    line = "{:44} {:>8} {:>7} {:>6} {:>7} {:>9} {:>8} {:>5} {:>7} {:>7}".format
+    line = "{:62} {:>8} {:>7} {:>6} {:>7} {:>9} {:>8} {:>5} {:>7} {:>7}".format
     terminalreporter.write_line(line("test", "acked", "unknown", "lost", "doubled", "reordered",
                                      "diverged", "other", "stall s", "verdict"))
     for name, r in _REPORTS:

@@ -253,6 +253,12 @@ impl Consumer {
         self.group.as_ref().and_then(GroupMember::generation)
     }
 
+    /// Grows whenever what is read, or from where, changes: by an assignment (a member may come back
+    /// into the generation that it was in, to its committed offsets) or by a seek.
+    pub fn assignment_epoch(&self) -> u64 {
+        self.assignment_epoch
+    }
+
     /// From now on keeps what fetches tell besides records, for [`Consumer::take_fetches`].
     pub fn watch_fetches(&mut self) {
         self.observations.watch();

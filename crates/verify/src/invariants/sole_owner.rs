@@ -79,8 +79,8 @@ impl Invariant for SoleOwner {
         for (name, group) in &self.groups {
             for commit in &group.commits {
                 found.checked(1);
-                let newer = group.known_since.range(commit.generation.saturating_add(1)..);
-                let before = newer.filter(|(_, since)| **since < commit.began).next_back();
+                let mut newer = group.known_since.range(commit.generation.saturating_add(1)..);
+                let before = newer.rfind(|(_, since)| **since < commit.began);
                 let Some((newer, _)) = before else { continue };
                 found.violation(format_args!(
                     "{}: group {name} took offset {} from member {} of generation {} when \

@@ -25,7 +25,9 @@ struct Member {
     group: String,
     number: ClientNumber,
     consumer: Consumer,
-    generation: Option<i32>,
+    /// The assignment that was last written down; each is a session of its own, since reading
+    /// starts at the committed offset.
+    session: u64,
     committed_at: At,
     /// Whether anything was read since the last commit.
     has_news: bool,
@@ -51,7 +53,7 @@ pub async fn run(shared: Arc<Shared>, group: String, churn: Duration) {
             group: group.clone(),
             number,
             consumer: Consumer::new(client.clone(), options),
-            generation: None,
+            session: 0,
             committed_at: shared.now(),
             has_news: false,
         };
@@ -86,7 +88,7 @@ impl Member {
                 Ok(records) => records.as_slice(),
                 Err(_) => &[],
             };
-            self.notice_generation(records, began, ended).await;
+            self.notice_assignment(records, began, ended).await;
             self.write(records, ended).await;
             if let Err(error) = polled {
                 let error = error.to_string();
@@ -104,13 +106,13 @@ impl Member {
     }
 
     /// Writes down a new assignment, with where each partition's reading starts.
-    async fn notice_generation(&mut self, records: &[ConsumedRecord], began: At, ended: At) {
-        let generation = self.consumer.generation();
-        if generation == self.generation {
+    async fn notice_assignment(&mut self, records: &[ConsumedRecord], began: At, ended: At) {
+        let session = self.consumer.assignment_epoch();
+        if session == self.session {
             return;
         }
-        self.generation = generation;
-        let Some(generation) = generation else { return };
+        self.session = session;
+        let Some(generation) = self.consumer.generation() else { return };
         let partitions = self.consumer.assignment().into_iter().map(|partition| {
             // What this poll returned lies before the position that it left.
             let first = records.iter().find(|record| record.partition == partition);
@@ -135,8 +137,7 @@ impl Member {
             self.shared.progress.group_came_to(&self.group, &partition, content.next);
             let read = Read {
                 reader: self.number,
-                // A generation's reading starts at the committed offset: a session of its own.
-                session: self.generation.unwrap_or(-1) as u32,
+                session: self.session as u32,
                 purpose: Purpose::Along,
                 group: Some(self.group.clone()),
                 committed: false,

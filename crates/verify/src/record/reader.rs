@@ -54,7 +54,7 @@ pub async fn run(shared: Arc<Shared>, number: ClientNumber) {
 impl Reader {
     async fn read(&mut self) {
         let mut consumer = self.consumer();
-        self.from_start(&mut consumer);
+        self.start_over(&mut consumer);
         let mut ends_at = self.session_end();
         loop {
             match consumer.poll(POLL).await {
@@ -62,7 +62,7 @@ impl Reader {
                 Err(error) => {
                     self.failed(&error).await;
                     consumer = self.consumer();
-                    self.from_start(&mut consumer);
+                    self.start_over(&mut consumer);
                     tokio::time::sleep(ERROR_PAUSE).await;
                 }
             }
@@ -85,7 +85,7 @@ impl Reader {
         consumer
     }
 
-    fn from_start(&mut self, consumer: &mut Consumer) {
+    fn start_over(&mut self, consumer: &mut Consumer) {
         self.session += 1;
         let all = self.shared.partitions.iter();
         let all: Vec<_> = all.map(|of| (of.clone(), OffsetSpec::Earliest)).collect();
