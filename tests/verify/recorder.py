@@ -76,20 +76,3 @@ class Recorder:
         output, _ = self._process.communicate("stop\n", timeout=_END_TIMEOUT)
         assert output, self._errors.read_text()
         return self._process.returncode, json.loads(output)
-
-
-def check(history, *args):
-    """`ottla verify check`: (exit code, report)."""
-    command = [str(OttlaSystem().binary), "verify", "check", str(history), "--json", *args]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_END_TIMEOUT)
-    return done.returncode, json.loads(done.stdout)
-
-
-def broken(report):
-    """Names of the invariants that are violated."""
-    return {of["name"] for of in report["invariants"] if of["violations"]}
-
-
-def judged(report):
-    """Names of the invariants that had something to judge."""
-    return {of["name"] for of in report["invariants"] if of["checked"]}

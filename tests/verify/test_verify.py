@@ -6,7 +6,8 @@
 import json
 
 from harness import wait_until
-from recorder import Recorder, broken, check, judged
+from harness.history import broken, check, judged
+from recorder import Recorder
 
 # All but transactions, which no producer uses yet, and recovery, which needs a healing.
 ALWAYS_JUDGED = {
