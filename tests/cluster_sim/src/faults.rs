@@ -194,7 +194,8 @@ fn two_ways(world: &mut World) -> Vec<(usize, usize)> {
     let size = world.rng.random_range(1..=world.nodes.len() / 2);
     let (cut_off, others) = hosts.split_at(size);
     let mut links = Vec::new();
-    for (one, other) in cut_off.iter().flat_map(|one| others.iter().map(move |other| (one, other))) {
+    for (one, other) in cut_off.iter().flat_map(|one| others.iter().map(move |other| (one, other)))
+    {
         links.extend([(*one, *other), (*other, *one)]);
     }
     links
