@@ -83,6 +83,8 @@ impl ReplicaManager {
             own: own.clone(),
         });
         super::upkeep::start(&core, &manager);
+        let failures = manager.shared.failures.clone();
+        spawn(&core.tasks, failures.run(Arc::downgrade(&manager)));
         super::cleaner::start(&core, &manager);
         Ok(manager)
     }
