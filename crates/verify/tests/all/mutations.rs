@@ -26,9 +26,10 @@ fn check(rule: &str, mutate: Mutation) {
         applied += 1;
         let report = judge(&events);
         let found = report.invariants.iter().find(|invariant| invariant.name == rule);
-        let violations = found.map(|invariant| invariant.violations);
-        assert!(violations > Some(0), "seed {seed}: {rule} noticed nothing\n{report}");
-        assert_eq!(report.verdict.exit_code(), 1);
+        let noticed = found.map(|invariant| invariant.violations + invariant.notes);
+        assert!(noticed > Some(0), "seed {seed}: {rule} noticed nothing\n{report}");
+        // One of them only takes notes.
+        assert!(rule == "watermark-current" || report.verdict.exit_code() == 1, "{report}");
     }
     assert!(applied > SEEDS / 2, "{rule}: only {applied} histories could be changed");
 }
