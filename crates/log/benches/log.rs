@@ -28,7 +28,8 @@ const ROUNDS: usize = 3;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn(&Path)); 6] = [
+    type Bench = fn(&Path);
+    let all: [(&str, Bench); 6] = [
         ("append", append),
         ("append_many", append_many),
         ("compact", compaction),
@@ -298,20 +299,23 @@ fn start_manager(dirs: &[PathBuf], threads: usize, config: &LogConfig) -> (LogMa
     LogManager::open(dirs, options).expect("logs")
 }
 
-/// 10,000 partitions with a few records each, shut down cleanly.
+/// 5,000 partitions with a record each, shut down cleanly (10,000 need more open files at their end than
+/// many machines allow).
 fn open(dir: &Path) {
-    const PARTITIONS: i32 = 10_000;
+    const PARTITIONS: i32 = 5_000;
     let config = LogConfig::default();
     let dirs = [dir.join("logs")];
-    let (logs, _) = start_manager(&dirs, 2, &config);
     let batch = batch_of(200);
-    for n in 0..PARTITIONS {
-        let name = TopicPartition { topic: "open".into(), partition: PartitionIndex(n) };
-        let log = logs.get_or_create(&name, Uuid::from_random(1), config.clone(), None);
-        put(&mut log.expect("a log").lock(), &batch);
+    // In portions: a new log has three files open, one that was shut down cleanly has one.
+    for first in (0..PARTITIONS).step_by(1000) {
+        let (logs, _) = start_manager(&dirs, 2, &config);
+        for n in first..first + 1000 {
+            let name = TopicPartition { topic: "open".into(), partition: PartitionIndex(n) };
+            let log = logs.get_or_create(&name, Uuid::from_random(1), config.clone(), None);
+            put(&mut log.expect("a log").lock(), &batch);
+        }
+        logs.shut_down(BrokerEpoch(1)).expect("a clean end");
     }
-    logs.shut_down(BrokerEpoch(1)).expect("a clean end");
-    drop(logs);
     let mut took = Duration::MAX;
     for _ in 0..ROUNDS {
         let start = Instant::now();
@@ -320,7 +324,13 @@ fn open(dir: &Path) {
         assert_eq!((report.partitions, report.recovered_bytes), (PARTITIONS as usize, 0));
         logs.shut_down(BrokerEpoch(1)).expect("a clean end");
     }
-    line("open 10,000 clean partitions", took.as_secs_f64() * 1000.0, "ms", None, "<= 2000 ms");
+    line(
+        "open 5,000 clean partitions",
+        took.as_secs_f64() * 1000.0,
+        "ms",
+        None,
+        "<= 1000 ms: 10,000 in 2 s",
+    );
 }
 
 /// Reads a directory's files once, whole.
