@@ -3,7 +3,7 @@
 use crate::compaction::{compacted, go_on, keyed, options, transaction_end};
 use crate::support::*;
 use env::disk::RealDisk;
-use log::{LogConfig, LogHandle, OpenLog, compact};
+use log::{LogConfig, LogHandle, OpenLog, PartitionLog, compact};
 use records::{BatchOptions, Compression, MarkerKind};
 use std::sync::Arc;
 use types::{
@@ -127,22 +127,8 @@ fn a_real_disk_holds_the_same() {
     }
 }
 
-/// A compacted log with what only compaction makes: delete horizons, batches without records, gaps,
-/// joined segments, an index of aborted transactions.
-#[test]
-fn a_compacted_log_on_a_real_disk_is_the_same_after_recovery() {
-    let temp = tempfile::tempdir().unwrap();
-    let keep = std::env::var_os("OTTLA_LAYOUT_DIR").map(std::path::PathBuf::from);
-    let log_dir = keep.unwrap_or_else(|| temp.path().to_owned());
-    let world = World::new(compacted());
-    let partition = TopicPartition { topic: "compacted".into(), partition: PartitionIndex(0) };
-    let how = |clean| OpenLog {
-        disk: Arc::new(RealDisk),
-        log_dir: log_dir.clone(),
-        partition: partition.clone(),
-        ..world.how(clean)
-    };
-    let mut log = how(false).create(topic_id(2)).unwrap();
+/// Three producers, one of them with transactions; keys that come again, and tombstones; every codec.
+fn fill_for_compaction(log: &mut PartitionLog) {
     for n in 0..60i32 {
         let producer = BatchOptions {
             compression: Compression::ALL[n as usize % 5],
@@ -161,6 +147,25 @@ fn a_compacted_log_on_a_real_disk_is_the_same_after_recovery() {
             log.append_as_leader(&marker, LeaderEpoch(n / 20), Timestamp(1000)).unwrap();
         }
     }
+}
+
+/// A compacted log with what only compaction makes: delete horizons, batches without records, gaps,
+/// joined segments, an index of aborted transactions.
+#[test]
+fn a_compacted_log_on_a_real_disk_is_the_same_after_recovery() {
+    let temp = tempfile::tempdir().unwrap();
+    let keep = std::env::var_os("OTTLA_LAYOUT_DIR").map(std::path::PathBuf::from);
+    let log_dir = keep.unwrap_or_else(|| temp.path().to_owned());
+    let world = World::new(compacted());
+    let partition = TopicPartition { topic: "compacted".into(), partition: PartitionIndex(0) };
+    let how = |clean| OpenLog {
+        disk: Arc::new(RealDisk),
+        log_dir: log_dir.clone(),
+        partition: partition.clone(),
+        ..world.how(clean)
+    };
+    let mut log = how(false).create(topic_id(2)).unwrap();
+    fill_for_compaction(&mut log);
     log.flush().unwrap();
     world.checkpoint(&log);
     log.set_high_watermark(log.end_offset());

@@ -217,20 +217,7 @@ impl Run {
                 self.model.epoch += 1;
                 ok(self.log.lock().assign_epoch_start(LeaderEpoch(self.model.epoch)).is_ok());
             }
-            Op::Truncate { back } => {
-                let to = (self.model.end - back).max(self.model.start);
-                let bases = self.log.lock().segment_bases();
-                let base = bases.iter().rev().find(|base| base.0 <= to).unwrap_or(&bases[0]).0;
-                let mut after = self.model.clone();
-                after.truncate(to, base);
-                self.synced = match after.batches.is_empty() {
-                    true => 0,
-                    false => self.synced.min(after.end),
-                };
-                ok(self.log.lock().truncate_to(Offset(to)).is_ok());
-                self.model.truncate(to, base);
-                self.synced = self.synced.min(self.model.end);
-            }
+            Op::Truncate { back } => ok(self.truncate(*back)),
             Op::StartAnew { ahead } => {
                 let at = self.model.end + ahead;
                 self.synced = 0;
@@ -253,15 +240,7 @@ impl Run {
                 });
                 ok(done.is_ok());
             }
-            Op::Compact => {
-                self.compacting = Some(stored(&self.world));
-                let done = compact(&self.log, Timestamp(1), &options(), &go_on).is_ok();
-                ok(done);
-                if done {
-                    let (held, end) = (self.compacting.take().unwrap(), self.model.end);
-                    self.model = self.after_compaction(&self.model, &held, end);
-                }
-            }
+            Op::Compact => ok(self.compact()),
             Op::Settle => {
                 let done = self.log.lock().flush().is_ok();
                 ok(done);
@@ -286,6 +265,32 @@ impl Run {
             }
             Op::StopWithin { .. } => unreachable!("handled by step"),
         }
+    }
+
+    fn truncate(&mut self, back: i64) -> bool {
+        let to = (self.model.end - back).max(self.model.start);
+        let bases = self.log.lock().segment_bases();
+        let base = bases.iter().rev().find(|base| base.0 <= to).unwrap_or(&bases[0]).0;
+        let mut after = self.model.clone();
+        after.truncate(to, base);
+        self.synced = match after.batches.is_empty() {
+            true => 0,
+            false => self.synced.min(after.end),
+        };
+        let done = self.log.lock().truncate_to(Offset(to)).is_ok();
+        self.model.truncate(to, base);
+        self.synced = self.synced.min(self.model.end);
+        done
+    }
+
+    fn compact(&mut self) -> bool {
+        self.compacting = Some(stored(&self.world));
+        let done = compact(&self.log, Timestamp(1), &options(), &go_on).is_ok();
+        if done {
+            let (held, end) = (self.compacting.take().unwrap(), self.model.end);
+            self.model = self.after_compaction(&self.model, &held, end);
+        }
+        done
     }
 
     fn checkpoint(&mut self) {
