@@ -25,24 +25,3 @@ def volumes(tmp_path):
     yield make
     for one in made:
         one.close()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Shows the nodes' last words beside a failure."""
-    report = (yield).get_result()
-    cluster = getattr(item, "cluster", None)
-    if report.failed and cluster is not None:
-        for id in cluster.nodes:
-            report.sections.append((f"node {id}", cluster.log_tail(id, 40)))
-
-
-@pytest.fixture
-def watched(request):
-    """Keeps a cluster in sight of failure reports."""
-
-    def watch(cluster):
-        request.node.cluster = cluster
-        return cluster
-
-    return watch
