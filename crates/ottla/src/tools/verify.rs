@@ -65,7 +65,7 @@ struct JudgeArgs {
     /// Invariants whose violations are only noted (see `ottla verify rules`)
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     allow: Vec<String>,
-    /// Count notes as violations: what Ottla promises and Apache Kafka does not
+    /// Count notes as violations
     #[arg(long)]
     strict: bool,
     /// Print the report as JSON, one line for each history
@@ -77,10 +77,6 @@ struct JudgeArgs {
 struct RunArgs {
     #[command(flatten)]
     connect: Connect,
-    #[command(flatten)]
-    topics: TopicArgs,
-    #[command(flatten)]
-    load: LoadArgs,
     /// How long the load lasts: seconds, or with a unit (500ms, 90s, 5m, 2h)
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     duration: Duration,
@@ -99,6 +95,10 @@ struct RunArgs {
     notes: bool,
     #[command(flatten)]
     judge: JudgeArgs,
+    #[command(flatten)]
+    topics: TopicArgs,
+    #[command(flatten)]
+    load: LoadArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -127,6 +127,7 @@ struct TopicArgs {
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Load")]
 struct LoadArgs {
+    /// Producers
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     producers: u32,
     /// Readers that are no group's members
