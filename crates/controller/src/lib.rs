@@ -247,7 +247,7 @@ struct Files {
 impl Files {
     fn open(options: &ControllerOptions, env: &Env) -> Result<Files, StartError> {
         let directory = &options.directory;
-        env.disk.create_dir_all(directory)?;
+        env::disk::create_dir_durably(&*env.disk, directory)?;
         let lock = env.disk.lock(&directory.join(".lock")).map_err(|error| {
             if error.kind() == std::io::ErrorKind::WouldBlock {
                 StartError::Locked { directory: directory.display().to_string() }

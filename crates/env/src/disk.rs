@@ -127,6 +127,25 @@ pub fn write_file_atomically(disk: &dyn Disk, path: &Path, content: &[u8]) -> io
     }
 }
 
+/// Makes a directory and what is missing above it, so that no power cut takes the directory with
+/// all that is synced in it: a new name is safe only once the directory that holds it is synced.
+pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let is_named = |dir: &&Path| !dir.as_os_str().is_empty();
+    let missing: Vec<&Path> =
+        path.ancestors().filter(is_named).filter(|dir| !disk.exists(dir)).collect();
+    disk.create_dir_all(path)?;
+    // The last one even if it was there: who made it may have ended before this.
+    let made = missing.into_iter().chain([path]);
+    for parent in made.filter_map(Path::parent) {
+        match disk.sync_dir(parent) {
+            // Somebody else's directory, which we may not open: it is not ours to sync.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
 /// The machine's file system.
 pub struct RealDisk;
 

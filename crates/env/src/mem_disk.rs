@@ -562,7 +562,7 @@ impl Drop for MemLock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{read_file, write_file_atomically};
+    use crate::disk::{create_dir_durably, read_file, write_file_atomically};
 
     fn disk() -> MemDisk {
         let disk = MemDisk::new();
@@ -638,6 +638,18 @@ mod tests {
         assert_eq!(file.len().unwrap(), 6);
         file.set_len(4).unwrap();
         file.write_all_at(b"56", 4).unwrap();
+    }
+
+    #[test]
+    fn a_directory_made_durably_survives_with_what_is_synced_in_it() {
+        for seed in 0..50 {
+            let disk = MemDisk::new();
+            let dir = Path::new("/data/controller");
+            create_dir_durably(&disk, dir).unwrap();
+            write_file_atomically(&disk, &dir.join("vote"), b"7").unwrap();
+            disk.crash(seed);
+            assert_eq!(&read_file(&disk, &dir.join("vote")).unwrap()[..], b"7", "seed {seed}");
+        }
     }
 
     #[test]

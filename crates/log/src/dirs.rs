@@ -133,7 +133,7 @@ fn open_dir(
         move |error| OpenError::Io(LogDirError::new(path, doing, error))
     };
     if !disk.exists(path) {
-        make_dir(disk, path).map_err(failed("make it"))?;
+        env::disk::create_dir_durably(disk.as_ref(), path).map_err(failed("make it"))?;
     }
     let lock = disk.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked(path.to_owned()),
@@ -157,14 +157,4 @@ fn open_dir(
         return Err(OpenError::OtherNode { dir, found: meta.node_id, expected: node_id });
     }
     Ok(LogDir { path: path.to_owned(), meta, clean, _lock: lock })
-}
-
-/// Makes a directory and those above it, each name synced.
-fn make_dir(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<()> {
-    let absent: Vec<&Path> = path.ancestors().take_while(|dir| !disk.exists(dir)).collect();
-    disk.create_dir_all(path)?;
-    for parent in absent.iter().filter_map(|dir| dir.parent()) {
-        disk.sync_dir(parent)?;
-    }
-    Ok(())
 }

@@ -26,7 +26,6 @@ pub struct Replica {
 
 /// The cluster.
 pub struct Look {
-    pub now: u64,
     pub nodes: Vec<NodeLook>,
     /// The newest metadata that any node has ever applied.
     pub newest: Arc<Image>,

@@ -176,7 +176,7 @@ impl World {
                 self.newest = image.clone();
             }
         }
-        Look { now: self.now, nodes, newest: self.newest.clone() }
+        Look { nodes, newest: self.newest.clone() }
     }
 
     fn check(&mut self) {

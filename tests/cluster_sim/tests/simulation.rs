@@ -3,10 +3,19 @@
 use ottla_cluster_sim::{Counters, Outcome, Plan, run_plan};
 
 /// Seeds that failed once, each with what it had found.
-const REGRESSIONS: [(u64, &str); 0] = [];
-/// How many new seeds each test run tries: with debug assertions and without optimization, a seed
-/// takes some seconds.
-const SEEDS: u64 = 10;
+const REGRESSIONS: [(u64, &str); 4] = [
+    (2, "a power cut took the controllers' directories, whose own names were not synced"),
+    (3, "a node that was told to stop in the middle of its start panicked"),
+    (5, "as 2, for the log directory of the only replica in sync"),
+    (36, "as 5"),
+];
+/// How many seeds a test run tries: without optimization, each takes seconds. Another number is
+/// taken from `OTTLA_SIM_SEEDS`; `--profile sim` makes them cheap.
+const SEEDS: u64 = 3;
+
+fn seeds() -> u64 {
+    std::env::var("OTTLA_SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+}
 
 fn run(seed: u64) -> Outcome {
     let outcome = run_plan(Plan::new(seed), None);
@@ -18,7 +27,7 @@ fn run(seed: u64) -> Outcome {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 6] {
         let plan = Plan::new(seed).shortened();
         let (first, second) = (run_plan(plan.clone(), None), run_plan(plan, None));
         assert_eq!(first.trace, second.trace, "seed {seed}");
@@ -37,7 +46,7 @@ fn other_seeds_are_other_runs() {
 #[test]
 fn nothing_acknowledged_is_lost_whatever_fails() {
     let mut total = Counters::default();
-    for seed in 1_000..1_000 + SEEDS {
+    for seed in 1_000..1_000 + seeds() {
         total.merge(&run(seed).counters);
     }
     for what in ["acked records", "records read", "elections of a leader"] {

@@ -45,12 +45,13 @@ pub async fn run(
     let mut node = Node::new(options, env, &control, view.0);
     let mut stop = std::pin::pin!(stop);
     let started = tokio::select! {
-        started = node.start() => started,
-        () = &mut stop => Ok(()),
+        started = node.start() => Some(started),
+        () = &mut stop => None,
     };
     let end = match started {
-        Err(error) => Err(error),
-        Ok(()) => tokio::select! {
+        None => Ok(()),
+        Some(Err(error)) => Err(error),
+        Some(Ok(())) => tokio::select! {
             () = stop => Ok(()),
             failure = node.failure() => Err(NodeError::Failed(failure)),
         },
