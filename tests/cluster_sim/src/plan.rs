@@ -135,7 +135,12 @@ impl Plan {
             lag_time_ms: one_of(rng, &[1_000, 3_000, 30_000]),
             snapshot_entries: one_of(rng, &[20, 100, 5_000]),
             delay: Delay { min: 100, max: delay_max },
-            window: one_of(rng, &[4 << 10, 64 << 10, 256 << 10]),
+            // A small window on slow links would let clients take minutes to read everything.
+            window: one_of(rng, &[4 << 10, 64 << 10, 256 << 10]).max(if delay_max >= 20_000 {
+                64 << 10
+            } else {
+                0
+            }),
             disk_us: one_of(rng, &[0, 1_000, 5_000, 30_000]),
             producers: rng.random_range(1..=3),
             outstanding: one_of(rng, &[1, 5, 50]),
