@@ -28,7 +28,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 pub enum Phase {
     /// Reads the cluster's metadata.
     CatchingUp,
-    /// Has registered and may answer clients, but leads nothing yet.
+    /// Has registered and knows the cluster as it was then: may answer clients, but leads nothing
+    /// yet.
     Registered,
     /// Takes part.
     Unfenced,
@@ -56,21 +57,23 @@ impl Registration {
             self.failure.send_replace(Some(reason));
             return;
         }
-        let mut version = self.register(&cluster_id).await;
+        let version = self.register(&cluster_id).await;
         for address in self.core.controller.addresses() {
             broker::spawn(&self.tasks, self.heartbeats.clone().keep(address.clone()));
         }
         let mut verdicts = self.heartbeats.verdict.subscribe();
+        // Clients must not be told the history that is still being replayed.
+        self.wait_applied(version).await;
         self.raise(Phase::Registered);
         loop {
-            self.wait_applied(version).await;
             self.want_unfence(true);
             if self.watch_over(&mut verdicts).await.is_err() {
                 return;
             }
             tracing::warn!(broker = %self.core.node_id, "the cluster forgot this broker");
             self.want_unfence(false);
-            version = self.register(&cluster_id).await;
+            let version = self.register(&cluster_id).await;
+            self.wait_applied(version).await;
             // Answers to the old epoch may still be under way.
             verdicts.mark_unchanged();
         }

@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use types::{ErrorCode, TopicId};
+use wire::StrBytes;
 use wire::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     TopicProduceResponse,
 };
-use wire::StrBytes;
 
 /// The version from which topics are named by id.
 const TOPIC_IDS_FROM: i16 = 13;
