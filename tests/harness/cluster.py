@@ -216,5 +216,10 @@ class Cluster:
 
     def end_offset(self, topic, partition=0):
         """The partition's high watermark as its leader tells it."""
-        leader = self.leader(topic, partition)
-        return protocol.end_offset(self.nodes[leader].address, topic, partition)
+
+        def told():
+            leader = self.leader(topic, partition)
+            # In a tuple, since 0 is an answer too.
+            return (protocol.end_offset(self.nodes[leader].address, topic, partition),)
+
+        return wait_until(told, what=f"the leader of {topic}-{partition} telling its end")[0]
