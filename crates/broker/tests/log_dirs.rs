@@ -26,11 +26,8 @@ async fn node(disk: &MemDisk) -> Node {
 }
 
 async fn create(client: &mut Connection, name: &str, partitions: i32, durability: &str) {
-    let config = CreatableTopicConfig {
-        name: "ottla.durability".into(),
-        value: Some(durability.into()),
-        ..Default::default()
-    };
+    let config =
+        CreatableTopicConfig { name: "ottla.durability".into(), value: Some(durability.into()) };
     let topic = CreatableTopic {
         name: name.into(),
         num_partitions: partitions,

@@ -38,7 +38,7 @@ enum Command {
     Health(health::Args),
     Completions(completions::Args),
     #[command(flatten)]
-    Tool(tools::Tool),
+    Tool(Box<tools::Tool>),
 }
 
 /// Does what the command line says.
@@ -48,7 +48,7 @@ pub fn run() -> ExitCode {
         Command::Up(args) => up::run(args),
         Command::Health(args) => health::run(args),
         Command::Completions(args) => completions::run(&args),
-        Command::Tool(tool) => tools::run(tool),
+        Command::Tool(tool) => tools::run(*tool),
     }
 }
 

@@ -7,6 +7,9 @@ use records::Header;
 
 use super::ToolError;
 
+/// What is before and after a separator.
+type Halves<'l> = (&'l [u8], &'l [u8]);
+
 /// How a line is cut into headers, key and value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineReader {
@@ -109,7 +112,7 @@ impl LineReader {
         separator: &str,
         name: &str,
         number: u64,
-    ) -> Result<Option<(&'l [u8], &'l [u8])>, ToolError> {
+    ) -> Result<Option<Halves<'l>>, ToolError> {
         match find(line, separator.as_bytes()) {
             Some(at) => Ok(Some((&line[..at], &line[at + separator.len()..]))),
             None if self.ignore_error => Ok(None),
