@@ -115,8 +115,7 @@ impl Node {
     pub fn run_until(&mut self, now: u64, tick: u64) -> Option<Result<(), String>> {
         let running = self.running.as_mut().filter(|_| !self.is_paused)?;
         running.program.run_until(now, tick);
-        let ended = running.ended.lock().expect("one thread").take();
-        ended
+        running.ended.lock().expect("one thread").take()
     }
 
     /// Ends the program at once; the machine stays.

@@ -80,7 +80,7 @@ impl World {
         let clients = Program::start(&clock, 0, seed ^ 0xc11e);
         let env = Env {
             clock,
-            rng: Arc::new(SeededRng::new(seed ^ 0xc11e_47)),
+            rng: Arc::new(SeededRng::new(seed ^ 0x00c1_1e47)),
             disk: Arc::new(MemDisk::new()),
             net: Arc::new(network.of_host(host)),
         };

@@ -30,7 +30,7 @@ impl SimStream {
         let state = network.lock();
         let (from_port, to_port) = state.ports.get(&(writes / 2)).copied().unwrap_or_default();
         let (own, peers) =
-            if writes % 2 == 0 { (from_port, to_port) } else { (to_port, from_port) };
+            if writes.is_multiple_of(2) { (from_port, to_port) } else { (to_port, from_port) };
         let pipe = state.pipes.get(&writes);
         let (from, to) = pipe.map_or((0, 0), |pipe| (pipe.from, pipe.to));
         let life = pipe.map_or(u64::MAX, |pipe| pipe.from_life);
