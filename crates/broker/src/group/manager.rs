@@ -13,7 +13,7 @@ use std::time::Duration;
 use types::{CONSUMER_OFFSETS_TOPIC, ErrorCode, LeaderEpoch, NodeId, PartitionIndex};
 
 /// How finely sessions and rebalances are timed.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(100);
 /// Before a coordinator that could not be loaded is tried again.
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 

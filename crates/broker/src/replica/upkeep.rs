@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How finely deadlines of partitions are kept. Looking costs an atomic read per partition.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(100);
 /// How often logs that want a sync (rolled, `flush.ms`) get it.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How often partitions that found no room are tried again.
