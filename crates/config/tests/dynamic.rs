@@ -140,3 +140,13 @@ fn tests_may_shrink_segments_below_the_minimum() {
         describe_topic(&layers, None).iter().all(|entry| entry.name != "internal.segment.bytes")
     );
 }
+
+#[test]
+fn what_a_node_reads_at_its_start_alone_is_refused_while_it_runs() {
+    let fixed = Properties::new();
+    for name in ["log.cleaner.threads", "log.cleaner.backoff.ms", "max.connections"] {
+        let set = [change(AlterOp::Set, name, Some("3"))];
+        let altered = alter_broker(&overrides(&[]), &set, &fixed, true);
+        assert!(matches!(altered, Err(ConfigError::NotDynamic { .. })), "{name}: {altered:?}");
+    }
+}

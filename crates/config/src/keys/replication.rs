@@ -13,7 +13,7 @@ pub(super) const KEYS: &[Key] = &[
     key("replica.fetch.wait.max.ms", Int, "500", "How long a leader with nothing to send is silent towards a follower.").min(1).ms(),
     key("replica.fetch.min.bytes", Int, "1", "Followers are sent what there is at once.").min(0).bytes().unneeded(),
     key("replica.fetch.backoff.ms", Int, "1000", "The longest wait before a follower tries a failed leader again; the first tries come sooner.").min(0).ms(),
-    key("num.replica.fetchers", Int, "1", "Streams from each leader's broker.").min(1).dynamic(),
+    key("num.replica.fetchers", Int, "1", "One stream from each leader's broker carries all of its partitions.").min(1).unneeded(),
     key("replica.socket.timeout.ms", Int, "30000", "Replica streams are gRPC, with keep-alives.").min(1).ms().unneeded(),
     key("replica.socket.receive.buffer.bytes", Int, "65536", "Replica streams are gRPC, with flow control by credit.").min(-1).bytes().unneeded(),
     key("controller.socket.timeout.ms", Int, "30000", "See `controller.quorum.request.timeout.ms`.").min(1).ms().unneeded(),
