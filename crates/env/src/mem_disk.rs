@@ -3,8 +3,8 @@
 //! Promises: what `sync_data` covered of a file, and what `sync_dir` covered of a directory's names,
 //! survives `crash`; of the rest, a seed decides, write by write and name by name. A write that was
 //! not synced survives whole, torn at a block, or not at all; a file that was made and whose name
-//! was not synced may be gone; a rename or removal may be undone. Want of space and I/O errors can
-//! be asked for. One seed gives one outcome.
+//! was not synced may be gone; a rename or removal may be undone. Want of space, I/O errors, rotten
+//! bits and syncs that only pretend can be asked for. One seed gives one outcome.
 //! Does not: reorder two writes to the same bytes of a file so that the older one wins; lose a
 //! directory whose own name is older than the last sync of its parent.
 
@@ -67,7 +67,9 @@ struct State {
     /// Raised by a crash: files and locks from before are dead.
     life: u64,
     faults: Faults,
+    lies: Lies,
     stats: MemDiskStats,
+    crashes: CrashStats,
 }
 
 #[derive(Default)]
@@ -77,8 +79,30 @@ struct Faults {
     failing_syncs: Option<String>,
     /// Paths that contain this text fail to be written.
     failing_writes: Option<String>,
+    /// Files and names below this directory fail in every way.
+    failing_directory: Option<PathBuf>,
     /// Changes that succeed before everything fails, as at a power cut.
     changes_left: Option<u64>,
+}
+
+/// Syncs that report success and keep nothing: a drive that lies, or a program that forgot them.
+/// They outlast crashes.
+#[derive(Default)]
+struct Lies {
+    /// Files whose path contains this text.
+    files: Option<String>,
+    directories: bool,
+}
+
+/// What a cut of the power did to what was not synced.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct CrashStats {
+    /// Writes that are gone.
+    pub lost_writes: u64,
+    /// Writes of which some blocks are there.
+    pub torn_writes: u64,
+    /// Names that are as before their last change.
+    pub lost_names: u64,
 }
 
 /// How often things were done, for tests that bound them.
@@ -142,6 +166,19 @@ impl MemDisk {
         state.collect();
     }
 
+    /// Puts an empty disk in its place: everything is gone, and what is open is dead.
+    pub fn wipe(&self) {
+        let mut state = self.state();
+        let before = std::mem::take(&mut *state);
+        *state = State {
+            life: before.life + 1,
+            lies: before.lies,
+            stats: before.stats,
+            crashes: before.crashes,
+            ..State::default()
+        };
+    }
+
     /// From now on files may hold this many bytes together; more is "no space left".
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().faults.capacity = bytes;
@@ -163,24 +200,55 @@ impl MemDisk {
         self.state().faults.changes_left = changes;
     }
 
+    /// Everything in this directory and below it fails, reads too, as when its volume is gone.
+    pub fn fail_directory(&self, path: Option<&Path>) {
+        self.state().faults.failing_directory = path.map(Path::to_owned);
+    }
+
+    /// From now on syncs of files whose path contains this text report success and do nothing.
+    pub fn forget_syncs(&self, of: Option<&str>) {
+        self.state().lies.files = of.map(str::to_owned);
+    }
+
+    /// From now on syncs of directories report success and do nothing.
+    pub fn forget_directory_syncs(&self, forgets: bool) {
+        self.state().lies.directories = forgets;
+    }
+
     /// Bytes of all files.
     pub fn used(&self) -> u64 {
         self.state().used()
+    }
+
+    /// All files with their lengths.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state();
+        let length = |inode: &InodeId| state.inodes[inode].content.len() as u64;
+        state.files.iter().map(|(path, inode)| (path.clone(), length(inode))).collect()
+    }
+
+    /// How many files are open.
+    pub fn open_files(&self) -> u64 {
+        self.state().open.values().sum()
+    }
+
+    /// What all crashes together did.
+    pub fn crashes(&self) -> CrashStats {
+        self.state().crashes
     }
 
     pub fn stats(&self) -> MemDiskStats {
         self.state().stats
     }
 
-    /// Flips a bit of a file behind everybody's back.
+    /// Flips a bit of a file behind everybody's back: in what is there and in what is synced.
     pub fn flip_bit(&self, path: &Path, position: usize) {
         let mut state = self.state();
         let inode = state.files[path];
         let inode = state.inodes.get_mut(&inode).expect("a name has its file");
         inode.content[position] ^= 1;
-        if let Some(byte) = inode.synced.get_mut(position) {
-            *byte ^= 1;
-        }
+        inode.synced.clone_from(&inode.content);
+        inode.unsynced.clear();
     }
 }
 
@@ -196,11 +264,24 @@ impl State {
             }
             *left -= 1;
         }
-        let text = path.to_string_lossy();
+        self.reach(path)?;
         match &self.faults.failing_writes {
-            Some(part) if text.contains(part) => Err(eio("write")),
+            Some(part) if path.to_string_lossy().contains(part) => Err(eio("write")),
             _ => Ok(()),
         }
+    }
+
+    /// Fails where the directory does.
+    fn reach(&self, path: &Path) -> io::Result<()> {
+        match &self.faults.failing_directory {
+            Some(dir) if path.starts_with(dir) => Err(eio("the directory is out of reach")),
+            _ => Ok(()),
+        }
+    }
+
+    fn fails_to_sync(&self, path: &Path) -> bool {
+        let failing = self.faults.failing_syncs.as_ref();
+        failing.is_some_and(|part| path.to_string_lossy().contains(part))
     }
 
     fn parent_exists(&self, path: &Path) -> io::Result<()> {
@@ -241,6 +322,7 @@ impl State {
         for path in paths {
             let (now, before) = (self.files.get(&path), self.synced_files.get(&path));
             let found = if now == before || rng.random_bool(0.5) { now } else { before };
+            self.crashes.lost_names += u64::from(found != now);
             let rooted = path
                 .parent()
                 .is_none_or(|parent| parent.as_os_str().is_empty() || kept_dirs.contains(parent));
@@ -262,8 +344,9 @@ impl State {
             let mut content = std::mem::take(&mut inode.synced);
             for change in std::mem::take(&mut inode.unsynced) {
                 match (rng.random_range(0..4), change) {
-                    (0, _) => {}
+                    (0, _) => self.crashes.lost_writes += 1,
                     (1, Change::Write { position, bytes }) => {
+                        self.crashes.torn_writes += 1;
                         tear(&mut content, position, &bytes, rng);
                     }
                     (_, change) => change.apply(&mut content),
@@ -303,14 +386,13 @@ impl MemFile {
         let mut state = self.state()?;
         state.change(&self.path)?;
         state.stats.writes += 1;
-        let capacity = state.faults.capacity.unwrap_or(u64::MAX);
-        let used = state.used();
+        let capacity = state.faults.capacity;
+        let room = capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used()));
         let inode = state.inodes.get_mut(&self.inode).expect("an open file stays");
         let change = match change {
             Change::Write { position, bytes } => {
                 let end = position + bytes.len();
                 let grow = end.saturating_sub(inode.content.len()) as u64;
-                let room = capacity.saturating_sub(used);
                 if grow > room {
                     // As a file system does it: what fits is written, and then it fails.
                     let part = bytes.len() - (grow - room) as usize;
@@ -341,6 +423,7 @@ impl File for MemFile {
 
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         let mut state = self.state()?;
+        state.reach(&self.path)?;
         state.stats.reads += 1;
         let count = match state.inodes.get(&self.inode) {
             None => 0,
@@ -371,13 +454,17 @@ impl File for MemFile {
         let mut state = self.state()?;
         state.change(&self.path)?;
         state.stats.syncs += 1;
-        let text = self.path.to_string_lossy();
-        if state.faults.failing_syncs.as_ref().is_some_and(|part| text.contains(part)) {
+        if state.fails_to_sync(&self.path) {
             return Err(eio("sync"));
         }
+        let path = self.path.to_string_lossy();
+        if state.lies.files.as_ref().is_some_and(|part| path.contains(part)) {
+            return Ok(());
+        }
         if let Some(inode) = state.inodes.get_mut(&self.inode) {
-            inode.unsynced.clear();
-            inode.synced.clone_from(&inode.content);
+            // Not a copy of the content: files are synced often and written little in between.
+            let Inode { unsynced, synced, .. } = inode;
+            unsynced.drain(..).for_each(|change| change.apply(synced));
         }
         Ok(())
     }
@@ -386,6 +473,7 @@ impl File for MemFile {
 impl Disk for MemDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
         let mut state = self.state();
+        state.reach(path)?;
         let found = state.files.get(path).copied();
         let inode = match (found, how) {
             (Some(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
@@ -475,6 +563,7 @@ impl Disk for MemDisk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         let state = self.state();
+        state.reach(path)?;
         if !state.dirs.contains(path) {
             return Err(not_found(path));
         }
@@ -504,9 +593,11 @@ impl Disk for MemDisk {
         }
         state.change(path)?;
         state.stats.syncs += 1;
-        let text = path.to_string_lossy();
-        if state.faults.failing_syncs.as_ref().is_some_and(|part| text.contains(part)) {
+        if state.fails_to_sync(path) {
             return Err(eio("sync"));
+        }
+        if state.lies.directories {
+            return Ok(());
         }
         let State { files, dirs, synced_files, synced_dirs, .. } = &mut *state;
         let inside = |inner: &Path| inner.parent() == Some(path);
@@ -516,6 +607,12 @@ impl Disk for MemDisk {
         synced_dirs.extend(dirs.iter().filter(|dir| inside(dir)).cloned());
         state.collect();
         Ok(())
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<(u64, u64)> {
+        let state = self.state();
+        let capacity = state.faults.capacity.ok_or(io::ErrorKind::Unsupported)?;
+        Ok((capacity, capacity.saturating_sub(state.used())))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -650,6 +747,46 @@ mod tests {
             disk.crash(seed);
             assert_eq!(&read_file(&disk, &dir.join("vote")).unwrap()[..], b"7", "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_failing_directory_fails_in_every_way_and_others_do_not() {
+        let disk = disk();
+        disk.create_dir_all(Path::new("/e")).unwrap();
+        let file = disk.open(Path::new("/d/a"), Open::Create).unwrap();
+        file.write_all_at(b"1234", 0).unwrap();
+        disk.fail_directory(Some(Path::new("/d")));
+        assert!(file.write_all_at(b"5", 0).is_err() && file.sync_data().is_err());
+        assert!(file.read_at(&mut [0; 4], 0).is_err());
+        assert!(disk.list(Path::new("/d")).is_err());
+        assert!(disk.open(Path::new("/d/a"), Open::Read).is_err());
+        assert!(disk.remove_file(Path::new("/d/a")).is_err());
+        disk.open(Path::new("/e/a"), Open::Create).unwrap().write_all_at(b"1", 0).unwrap();
+        disk.fail_directory(None);
+        assert_eq!(&read_file(&disk, Path::new("/d/a")).unwrap()[..], b"1234");
+    }
+
+    #[test]
+    fn a_sync_that_only_pretends_keeps_nothing() {
+        let (mut lost, mut nameless) = (0, 0);
+        for seed in 0..50 {
+            let disk = disk();
+            let file = disk.open(Path::new("/d/a"), Open::Create).unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            disk.forget_syncs(Some("/a"));
+            disk.forget_directory_syncs(true);
+            file.write_all_at(b"1234", 0).unwrap();
+            file.sync_data().unwrap();
+            disk.open(Path::new("/d/b"), Open::Create).unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            disk.crash(seed);
+            let found = read_file(&disk, Path::new("/d/a")).unwrap();
+            lost += u32::from(&found[..] != b"1234");
+            nameless += u32::from(!disk.exists(Path::new("/d/b")));
+            let crashes = disk.crashes();
+            assert!(crashes.lost_writes + crashes.torn_writes + crashes.lost_names <= 2);
+        }
+        assert!(lost > 5 && nameless > 5, "{lost} {nameless}");
     }
 
     #[test]
