@@ -1,26 +1,36 @@
 """Options, a fresh cluster per scenario, and the table of what the scenarios found."""
 
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from via import WAYS  # noqa: E402
+from harness import network  # noqa: E402
+from report import table  # noqa: E402
+from via import Namespaces, Processes  # noqa: E402
 
 _REPORTS = []
 
 
 def pytest_addoption(parser):
-    parser.addoption("--via", default="processes", choices=sorted(WAYS),
-                     help="how the cluster runs")
+    parser.addoption("--system", default="ottla", choices=["ottla", "kafka"],
+                     help="whose cluster it is")
     parser.addoption("--rounds", type=int, default=1,
                      help="how often each scenario repeats its fault on one cluster")
-    parser.addoption("--storm", type=float, default=15, metavar="SECONDS",
-                     help="how long the storm of random faults lasts")
-    parser.addoption("--seed", type=int, default=None, help="of the storm; default: a new one")
+    parser.addoption("--storm", type=float, default=10, metavar="SECONDS",
+                     help="how long the storms of random faults last")
+    parser.addoption("--cuts", type=int, default=20, help="how many power cuts")
+    parser.addoption("--seed", type=int, default=None, help="of the storms; default: a new one")
     parser.addoption("--report", type=Path, metavar="FILE", help="also write a JSON line each here")
+
+
+def pytest_configure(config):
+    # A run that is told to stop cleans up like one that ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @pytest.fixture
@@ -28,12 +38,11 @@ def rounds(request):
     return range(request.config.getoption("--rounds"))
 
 
-@pytest.fixture
-def cluster(request):
-    """Three nodes on empty directories, which are kept if the test fails."""
-    cluster = WAYS[request.config.getoption("--via")]()
+def _running(cluster, request):
+    """Starts a cluster for one test. Its directory is kept if the test fails."""
     try:
         cluster.start()
+        request.node.cluster = cluster
         yield cluster
     finally:
         cluster.stop()
@@ -42,6 +51,25 @@ def cluster(request):
             cluster.remove()
         else:
             print(f"the nodes' directories are kept in {cluster.directory}")
+
+
+@pytest.fixture
+def cluster(request):
+    """Three nodes on empty directories."""
+    yield from _running(Processes(request.config.getoption("--system")), request)
+
+
+@pytest.fixture(scope="session")
+def namespaces():
+    reason = network.available()
+    if reason:
+        pytest.skip(f"no network to break: {reason}")
+
+
+@pytest.fixture
+def networked(request, namespaces):
+    """Three nodes on a network of their own."""
+    yield from _running(Namespaces(request.config.getoption("--system")), request)
 
 
 @pytest.fixture
@@ -64,22 +92,14 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.when == "call":
         item.call_report = report
-    cluster = item.funcargs.get("cluster")
+    cluster = getattr(item, "cluster", None)
     if report.failed and cluster is not None:
         for id in cluster.nodes:
             report.sections.append((f"node {id}", cluster.log_tail(id, 15)))
 
 
 def pytest_terminal_summary(terminalreporter):
-    if not _REPORTS:
-        return
-    terminalreporter.section("chaos")
-    line = "{:28} {:>9} {:>5} {:>7} {:>9} {:>8} {:>6} {:>6} {:>6} {:>6}  {}".format
-    terminalreporter.write_line(line("scenario", "acked", "lost", "doubled", "reordered",
-                                     "diverged", "epochs", "p50 s", "p99 s", "max s", "fired"))
-    for r in _REPORTS:
-        fired = " ".join(f"{kind}:{count}" for kind, count in r.fired.items()) or "-"
-        terminalreporter.write_line(line(
-            r.scenario, r.acknowledged, r.lost, r.doubled, r.reordered, r.diverged,
-            r.leader_epochs, f"{r.stall(0.5):.2f}", f"{r.stall(0.99):.2f}", f"{r.stall_s:.2f}",
-            fired))
+    if _REPORTS:
+        terminalreporter.section("chaos")
+        for line in table(_REPORTS):
+            terminalreporter.write_line(line)

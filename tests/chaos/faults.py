@@ -1,11 +1,14 @@
-"""Fault injectors. Each verifies that its fault took effect, and counts it.
+"""Fault injectors. Each verifies that its fault took effect, counts it, and writes it into the
+history.
 
 A fault that did not land makes the run void, not passed: `Void` is raised.
 """
 
+import shutil
 import time
 
 from harness import wait_until
+from harness.history import now
 
 
 class Void(Exception):
@@ -13,21 +16,23 @@ class Void(Exception):
 
 
 class Faults:
-    """What is done to a cluster. `fired` counts each kind, `struck` tells when."""
+    """What is done to a cluster. `fired` counts each kind."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, history):
         self.cluster = cluster
+        self.history = history
         self.fired = {}
-        self.struck = []  # time.monotonic() of each fault
+
+    # Processes.
 
     def kill(self, *ids):
         """kill -9 of all of them, one right behind the other."""
-        self._strike()
+        at = now()
         for id in ids:
             self.cluster.kill(id)
         for id in ids:
-            self._landed(lambda: self.cluster.is_gone(id), f"node {id} being gone")
-            self._count("kill")
+            self.landed(lambda: self.cluster.is_gone(id), f"node {id} being gone")
+        self.count("kill", f"nodes {ids}", at, len(ids))
 
     def start(self, *ids):
         for id in ids:
@@ -41,37 +46,56 @@ class Faults:
 
     def terminate(self, id):
         """SIGTERM, and the orderly end that it asks for; returns the seconds that it took."""
-        self._strike()
-        started = time.monotonic()
+        at, started = now(), time.monotonic()
         code = self.cluster.terminate(id)
         took = time.monotonic() - started
-        if code != 0:
+        if code != self.cluster.clean_exit_code:
             raise Void(f"node {id} ended with {code} after {took:.1f} s")
-        self._count("stop")
+        self.count("stop", f"node {id}", at)
         return took
 
     def pause(self, id):
-        self._strike()
+        at = now()
         self.cluster.pause(id)
-        self._landed(lambda: self.cluster.is_paused(id), f"node {id} being stopped")
-        self._count("pause")
+        self.landed(lambda: self.cluster.is_paused(id), f"node {id} being stopped")
+        self.count("pause", f"node {id}", at)
 
     def resume(self, id):
         self.cluster.resume(id)
-        self._landed(lambda: not self.cluster.is_paused(id), f"node {id} running again")
+        self.landed(lambda: not self.cluster.is_paused(id), f"node {id} running again")
 
-    def count(self):
-        return sum(self.fired.values())
+    # Disks. The nodes must be down.
 
-    def _strike(self):
-        self.struck.append(time.monotonic())
+    def wipe(self, id):
+        at, data = now(), self.cluster.data_directory(id)
+        if not any(data.iterdir()):
+            raise Void(f"node {id} has no data to lose")
+        shutil.rmtree(data)
+        data.mkdir()
+        self.count("wipe", f"node {id}", at)
 
-    def _count(self, kind):
-        self.fired[kind] = self.fired.get(kind, 0) + 1
+    def swap(self, one, other):
+        at = now()
+        places = [self.cluster.data_directory(id) for id in (one, other)]
+        aside = places[0].with_name("aside")
+        places[0].rename(aside)
+        places[1].rename(places[0])
+        aside.rename(places[1])
+        self.count("swap", f"nodes {one} and {other}", at)
+
+    # What every fault has.
+
+    def healed(self):
+        """Nothing is wrong from here on."""
+        self.history.fault("heal")
+
+    def count(self, kind, note="", at=None, times=1):
+        self.fired[kind] = self.fired.get(kind, 0) + times
+        self.history.fault(kind, note, at)
 
     @staticmethod
-    def _landed(check, what):
+    def landed(check, what, timeout=5):
         try:
-            wait_until(check, 5, what)
+            wait_until(check, timeout, what)
         except TimeoutError as error:
             raise Void(str(error)) from error

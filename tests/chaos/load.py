@@ -1,11 +1,12 @@
-"""Load by a real client (librdkafka), with its history; and the reading back."""
+"""Load by a real client (librdkafka), written down in a history; and the reading back."""
 
 import threading
 import time
 
 import confluent_kafka
 from confluent_kafka import TopicPartition
-from history import PartitionHistory, value
+from harness.history import now
+from values import value
 
 # Answers that prove that nothing was appended. Whatever else goes wrong leaves the question open.
 _REFUSALS = {
@@ -16,21 +17,37 @@ _REFUSALS = {
 _TICK = 0.01
 # Longer than any fault: what is not acknowledged after healing is a fault of its own.
 _MESSAGE_TIMEOUT_MS = 120_000
+# A prober does not hide how fast a cluster recovers behind its own patience, as the defaults would
+# (reconnects after up to 10 s, answers awaited for 60 s).
+PROBER = {
+    "linger.ms": 0,
+    "retry.backoff.ms": 20,
+    "retry.backoff.max.ms": 100,
+    "reconnect.backoff.ms": 20,
+    "reconnect.backoff.max.ms": 200,
+    "socket.timeout.ms": 1000,
+    "request.timeout.ms": 1000,
+    "socket.connection.setup.timeout.ms": 1000,
+    "topic.metadata.refresh.fast.interval.ms": 50,
+}
 
 
 class Load:
     """An idempotent acks=all producer that sends `rate` records a second, spread evenly over the
-    partitions, from `start` until `finish`."""
+    partitions, from `start` until `finish`, and writes every outcome into the history."""
 
-    def __init__(self, bootstrap, topic, partitions, rate, size):
+    def __init__(self, bootstrap, history, topic, partitions, rate, size, number=1, settings=()):
         self.topic = topic
-        self.size = size
-        self.history = {p: PartitionHistory() for p in range(partitions)}
         self.errors = []  # what the client itself calls fatal
         self.notices = []  # what it tells its user besides lost connections and unsent records
         self.failed = []  # records that it gave up
+        self.acknowledged = [0] * partitions
+        self._history = history
+        self._number = number
+        self._size = size
         self._rate = rate
-        self._acknowledged = 0
+        self._began = [[] for _ in range(partitions)]  # of every record, by counter
+        self._open = [set() for _ in range(partitions)]  # counters without an answer yet
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._producer = confluent_kafka.Producer({
@@ -43,6 +60,7 @@ class Load:
             "error_cb": self._on_error,
             # What it logs of lost connections is what the test does.
             "log_level": 2,
+            **dict(settings),
         })
 
     def start(self):
@@ -50,21 +68,25 @@ class Load:
         return self
 
     @property
-    def acknowledged(self):
-        return self._acknowledged
+    def unanswered(self):
+        return sum(map(len, self._open))
 
     def finish(self, timeout=_MESSAGE_TIMEOUT_MS / 1000 + 10):
-        """Stops sending, waits for the answers to all that was sent, and returns the history."""
+        """Stops sending and waits for the answers to all that was sent; what has none then is
+        written down as that."""
         self.stop()
         self._producer.flush(timeout)
-        for sends in self.history.values():
-            answered = sends.acknowledged.keys() | sends.refused
-            sends.unknown = set(range(sends.sent)) - answered
-        return self.history
+        for partition, counters in enumerate(self._open):
+            for counter in sorted(counters):
+                self._put(partition, counter, "unknown")
 
     def stop(self):
         self._stopping.set()
         self._thread.join()
+
+    def _put(self, partition, counter, outcome, offset=None):
+        self._history.sent(self._number, self.topic, partition, counter,
+                           self._began[partition][counter], outcome, offset)
 
     def _on_error(self, error):
         if error.fatal():
@@ -73,7 +95,7 @@ class Load:
             self.notices.append(error.str())
 
     def _run(self):
-        partitions = len(self.history)
+        partitions = len(self._began)
         started, sent = time.monotonic(), 0
         while not self._stopping.is_set():
             due = int((time.monotonic() - started) * self._rate)
@@ -83,23 +105,27 @@ class Load:
             self._producer.poll(_TICK)
 
     def _send(self, partition):
-        sends = self.history[partition]
-        counter = sends.sent
-        data = value(partition, counter, self.size)
+        counter = len(self._began[partition])
+        data = value(self._number, partition, counter, self._size)
 
         def delivered(error, message):
             if error is None:
-                sends.acknowledge(counter, message.offset(), time.monotonic())
-                self._acknowledged += 1
-            else:
-                self.failed.append(f"{partition}: record {counter}: {error.str()}")
-                if error.code() in _REFUSALS:
-                    sends.refused.add(counter)
+                self._open[partition].discard(counter)
+                self.acknowledged[partition] += 1
+                # The client may not learn the offset of a record that it sent twice (-1).
+                self._put(partition, counter, "ok", message.offset())
+                return
+            self.failed.append(f"{partition}: record {counter}: {error.str()}")
+            if error.code() in _REFUSALS:
+                self._open[partition].discard(counter)
+                self._put(partition, counter, "refused")
 
+        began = now()
         while not self._stopping.is_set():
             try:
                 self._producer.produce(self.topic, data, partition=partition, on_delivery=delivered)
-                sends.sent += 1
+                self._began[partition].append(began)
+                self._open[partition].add(counter)
                 return
             except BufferError:
                 self._producer.poll(_TICK)

@@ -1,141 +1,136 @@
-"""One scenario: a topic under load, a fault, healing, and everything read back and compared."""
+"""One scenario: a topic under load, a fault, healing; everything read back, judged and compared.
 
-import json
+Judged by `ottla verify check` from the history that load, prober and reader write; beside it the
+replicas' files are compared byte by byte.
+"""
+
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
 
 from confluent_kafka.admin import AdminClient, NewTopic
 from faults import Faults, Void
 from harness import wait_until
+from harness.history import HistoryFile, check
 from harness.logs import compare_replicas
-from history import judge
-from load import Load, read_all
+from load import PROBER, Load, read_all
+from reader import Reader
+from report import Report
+from values import contents
 
 PARTITIONS = 6
 VALUE_BYTES = 1000
-RATE = 3000
+RATE = 2000
+# A hundred records a second to each partition: what stalls are measured by.
+PROBE_RATE = 100
+PROBE_BYTES = 64
 # The least that `segment.bytes` may be: segments roll every few seconds.
 SEGMENT_BYTES = 1 << 20
 _IN_SYNC_TIMEOUT = 60.0
-
-
-@dataclass
-class Report:
-    scenario: str
-    acknowledged: int = 0
-    lost: int = 0
-    doubled: int = 0
-    reordered: int = 0
-    foreign: int = 0
-    holes: int = 0
-    unanswered: int = 0
-    diverged: int = 0
-    compared_mb: float = 0.0
-    segments: int = 0  # the most of a partition
-    leader_epochs: int = 0  # all partitions' together
-    stall_s: float = 0.0  # the longest of all
-    stalls: list = field(default_factory=list)  # of each fault, the longest of any partition
-    fired: dict = field(default_factory=dict)
-    examples: list = field(default_factory=list)
-
-    @property
-    def faults(self):
-        return (self.lost + self.doubled + self.reordered + self.foreign + self.holes
-                + self.unanswered + self.diverged)
-
-    def stall(self, share):
-        """The stall that this share of the faults stayed below."""
-        ordered = sorted(self.stalls) or [self.stall_s]
-        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
-
-    def json(self):
-        return json.dumps(asdict(self))
+_LOAD, _PROBER, _READER, _FINAL = 1, 2, 100, 101
 
 
 class Scenario:
     """Use: `with Scenario(...) as s: s.faults.kill(...)`, then `s.finish()` for the report."""
 
-    def __init__(self, name, cluster):
-        self.report = Report(name)
+    def __init__(self, name, cluster, configs=None, replicas=3, rate=RATE, size=VALUE_BYTES):
+        self.report = Report(name, cluster.system.name)
         self.cluster = cluster
-        self.faults = Faults(cluster)
-        self.ends = {}  # the high watermarks once the load has ended
         self.topic = f"chaos-{uuid.uuid4().hex[:8]}"
-        self._create()
-        self.load = Load(cluster.bootstrap, self.topic, PARTITIONS, RATE, VALUE_BYTES)
+        self.replicas = replicas
+        self.rate = rate
+        self.make_topic(self.topic, PARTITIONS, {"segment.bytes": SEGMENT_BYTES, **(configs or {})})
+        self.history = HistoryFile(cluster.directory / f"{self.topic}.jsonl",
+                                   {self.topic: PARTITIONS}, probers=[_PROBER])
+        self.faults = Faults(cluster, self.history)
+        self.load = Load(cluster.bootstrap, self.history, self.topic, PARTITIONS, rate, size, _LOAD)
+        self.prober = Load(cluster.bootstrap, self.history, self.topic, PARTITIONS,
+                           PROBE_RATE * PARTITIONS, PROBE_BYTES, _PROBER, PROBER)
+        self.reader = Reader(cluster.bootstrap, self.history, self.topic, _READER)
 
-    def _create(self):
+    def make_topic(self, name, partitions, configs=None):
         admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap})
-        topic = NewTopic(self.topic, PARTITIONS, 3, config={
-            "segment.bytes": str(SEGMENT_BYTES),
-            "min.insync.replicas": "2",
-        })
-        admin.create_topics([topic])[self.topic].result(30)
-        self.cluster.wait_in_sync(self.topic)
+        configs = {"min.insync.replicas": 2, **(configs or {})}
+        topic = NewTopic(name, partitions, self.replicas,
+                         config={key: str(value) for key, value in configs.items()})
+        admin.create_topics([topic])[name].result(30)
+        self.cluster.wait_everywhere(name)
 
     def __enter__(self):
-        self.load.start()
+        for client in (self.reader, self.load, self.prober):
+            client.start()
         self.flow()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
         self.load.stop()
+        self.prober.stop()
+        if error is not None:
+            self.reader.stop()
+            self.history.__exit__(error, None, None)
 
-    def flow(self, seconds=1.0):
-        """Waits until a stretch of load is acknowledged after this call: so much as goes through
-        in so many seconds without a fault. Before and after each fault, or the fault hits nothing."""
-        target = self.load.acknowledged + int(RATE * seconds)
+    def flow(self, seconds=1.0, partitions=range(PARTITIONS)):
+        """Waits until every one of the partitions takes records, and a stretch of load is
+        acknowledged after this call: so much as goes through in so many seconds without a fault.
+        Before and after each fault, or the fault hits nothing."""
+        total = sum(self.load.acknowledged) + int(self.rate * seconds)
+        probes = {p: self.prober.acknowledged[p] + int(PROBE_RATE * seconds / 2) for p in partitions}
 
         def flowed():
-            assert not self.load.errors, self.load.errors
-            return self.load.acknowledged >= target
+            assert not self.load.errors + self.prober.errors, self.load.errors + self.prober.errors
+            return (sum(self.load.acknowledged) >= total
+                    and all(self.prober.acknowledged[p] >= least for p, least in probes.items()))
 
-        wait_until(flowed, _IN_SYNC_TIMEOUT, f"{int(RATE * seconds)} more acknowledgements")
+        wait_until(flowed, _IN_SYNC_TIMEOUT, f"{seconds} s of acknowledgements in {partitions}")
 
-    def leader(self):
-        return self.cluster.leader(self.topic, 0)
+    def leader(self, partition=0):
+        return self.cluster.leader(self.topic, partition)
+
+    def leaders(self):
+        partitions = self.cluster.metadata([self.topic]).topics[self.topic]
+        return {index: p.leader for index, p in partitions.items()}
 
     def in_sync(self):
         self.cluster.wait_in_sync(self.topic, _IN_SYNC_TIMEOUT)
 
-    def finish(self, expects_fault=True):
-        """Ends the load, reads everything back, compares, and says what was found."""
-        history = self.load.finish()
+    def heal(self):
+        """The cluster is whole again: it must serve and come in sync."""
+        self.faults.healed()
+        self.flow()
         self.in_sync()
-        ends = self.ends = {p: self.cluster.end_offset(self.topic, p) for p in range(PARTITIONS)}
-        read = read_all(self.cluster.bootstrap, self.topic, ends)
-        verdict = judge(history, read, VALUE_BYTES)
+
+    def finish(self, expects_fault=True, allow=()):
+        """Ends the load, reads everything back, compares, and says what was found."""
+        self.load.finish()
+        self.prober.finish()
+        self.in_sync()
+        ends = {p: self.cluster.end_offset(self.topic, p) for p in range(PARTITIONS)}
+        self.reader.finish(ends)
+        for partition, records in read_all(self.cluster.bootstrap, self.topic, ends).items():
+            named, damaged = contents(records, partition)
+            self.history.read(_FINAL, self.topic, partition, named, final=True, damaged=damaged)
+            self.history.final_read(self.topic, partition, ends[partition])
+        self.history.__exit__(None, None, None)
+        _, judged = check(self.history.path, *(["--allow", ",".join(allow)] if allow else []))
         report = self.report
-        for name in ("acknowledged", "lost", "doubled", "reordered", "foreign", "holes"):
-            setattr(report, name, getattr(verdict, name))
-        report.unanswered = verdict.unknown
-        report.examples = verdict.examples + self.load.errors
-        report.stall_s = round(max(sends.stall for sends in history.values()), 3)
-        report.stalls = self._stalls(history)
+        report.take(judged)
         report.fired = self.faults.fired
         self._compare(ends)
-        self._must_fire(history, expects_fault)
+        if report.void:
+            raise Void(f"{report.void}; {self.history.path}")
+        if expects_fault and not report.fired:
+            raise Void("no fault fired")
+        if report.segments < 2:
+            raise Void("no segment rolled")
+        assert report.unknown == 0, f"{report.unknown} records have no answer: {self.load.failed[:3]}"
         return report
 
-    def _stalls(self, history):
-        struck = [*self.faults.struck, time.monotonic()]
-        return [round(max(sends.stall_between(start, end) for sends in history.values()), 3)
-                for start, end in zip(struck, struck[1:])]
-
     def _compare(self, ends):
-        report = self.report
         for partition, end in ends.items():
             places = self.cluster.log_directories(self.topic, partition)
             found = self._settled(list(places.values()), end)
-            if len(places) != 3:
+            if len(places) != self.replicas:
                 found.differences.append(f"partition {partition} is on nodes {list(places)} only")
-            report.diverged += len(found.differences)
-            report.examples += found.differences
-            report.compared_mb += found.bytes / 1e6
-            report.segments = max(report.segments, *found.segments)
-            report.leader_epochs += len(found.leader_epochs)
-        report.compared_mb = round(report.compared_mb, 1)
+            self.report.take_comparison(found)
 
     @staticmethod
     def _settled(places, end):
@@ -147,11 +142,3 @@ class Scenario:
             if not found.differences or time.monotonic() > deadline:
                 return found
             time.sleep(0.2)
-
-    def _must_fire(self, history, expects_fault):
-        if any(not sends.acknowledged for sends in history.values()):
-            raise Void("a partition acknowledged nothing")
-        if expects_fault and not self.faults.count():
-            raise Void("no fault fired")
-        if self.report.segments < 2:
-            raise Void("no segment rolled")

@@ -10,20 +10,29 @@ import tempfile
 from pathlib import Path
 
 from harness import Cluster
+from harness.network import Network
 
-# Small enough that segments roll within a scenario; everything else is at its default.
+# Everything else is at its default: of Kafka too, whose harness notices dead brokers sooner.
 OVERRIDES = {
+    "ottla": {},
+    "kafka": {"broker.session.timeout.ms": 9000, "broker.heartbeat.interval.ms": 2000},
+}
+COMMON = {
     "num.partitions": 3,
     "default.replication.factor": 3,
     "min.insync.replicas": 2,
 }
+# Of a process that SIGTERM ended as it should.
+_CLEAN_EXIT = {"ottla": 0, "kafka": 143}
 
 
 class Processes(Cluster):
-    """Three `ottla server` processes on loopback."""
+    """Server processes on loopback."""
 
-    def __init__(self):
-        super().__init__("ottla", overrides=OVERRIDES, directory=tempfile.mkdtemp(prefix="chaos-"))
+    def __init__(self, system="ottla", count=3, overrides=None):
+        super().__init__(system, count, tempfile.mkdtemp(prefix="chaos-"),
+                         {**COMMON, **OVERRIDES[system], **(overrides or {})})
+        self.clean_exit_code = _CLEAN_EXIT[system]
 
     def remove(self):
         """Removes what the nodes wrote. `stop` leaves it, for whoever looks into a failure."""
@@ -45,4 +54,28 @@ class Processes(Cluster):
         return {id: place for id, place in places.items() if place.exists()}
 
 
-WAYS = {"processes": Processes}
+class Namespaces(Processes):
+    """Server processes in network namespaces of their own, on one bridge."""
+
+    def __init__(self, system="ottla", count=3, overrides=None):
+        self.network = Network()
+        try:
+            super().__init__(system, count, overrides)
+        except BaseException:
+            self.network.remove()
+            raise
+
+    def host_of(self, id):
+        return self.network.add(id)
+
+    def ports_of(self, id):
+        return [9092, 9093, 9094, 9095][: self.system.ports_per_node()]
+
+    def prefix_of(self, id):
+        return self.network.prefix(id)
+
+    def stop(self):
+        try:
+            super().stop()
+        finally:
+            self.network.remove()

@@ -21,11 +21,12 @@ class Node:
     ports: list
     directory: Path
     config: Path
+    host: str = "127.0.0.1"
     process: NodeProcess = field(default=None)
 
     @property
     def address(self):
-        return ("127.0.0.1", self.ports[0])
+        return (self.host, self.ports[0])
 
 
 class Cluster:
@@ -41,16 +42,10 @@ class Cluster:
         self._own_directory = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix=f"{system}-cluster-"))
         self.overrides = dict(overrides or {})
-        self.nodes = {}
-        for id in range(1, count + 1):
-            home = self.directory / f"node-{id}"
-            home.mkdir(parents=True, exist_ok=True)
-            ports = [free_port() for _ in range(self.system.ports_per_node())]
-            self.nodes[id] = Node(id, ports, home, home / "server.properties")
-        for node in self.nodes.values():
-            properties = self.system.properties(node, list(self.nodes.values()))
-            lines = [f"{key}={value}" for key, value in {**properties, **self.overrides}.items()]
-            node.config.write_text("\n".join(lines) + "\n")
+        self.nodes = {id: self._new_node(id) for id in range(1, count + 1)}
+        self._founders = list(self.nodes.values())
+        for node in self._founders:
+            self.configure(node.id)
 
     def __enter__(self):
         try:
@@ -61,6 +56,30 @@ class Cluster:
 
     def __exit__(self, *_):
         self.stop()
+
+    def _new_node(self, id):
+        home = self.directory / f"node-{id}"
+        home.mkdir(parents=True, exist_ok=True)
+        return Node(id, self.ports_of(id), home, home / "server.properties", self.host_of(id))
+
+    def configure(self, id, **overrides):
+        """Writes a node's properties; `overrides` are its own, with `_` for `.` in their names."""
+        own = {key.replace("_", "."): value for key, value in overrides.items()}
+        properties = self.system.properties(self.nodes[id], self._founders)
+        lines = [f"{key}={value}" for key, value in {**properties, **self.overrides, **own}.items()]
+        self.nodes[id].config.write_text("\n".join(lines) + "\n")
+
+    # Where its nodes are: subclasses may put them elsewhere.
+
+    def host_of(self, id):
+        return "127.0.0.1"
+
+    def ports_of(self, id):
+        return [free_port() for _ in range(self.system.ports_per_node())]
+
+    def prefix_of(self, id):
+        """What stands before a node's command line."""
+        return []
 
     # What it is.
 
@@ -109,9 +128,18 @@ class Cluster:
         assert not (node.process and node.process.is_running()), f"node {id} runs already"
         self.system.prepare(node)
         log = node.directory / "output.log"
-        node.process = NodeProcess(self.system.command(node), log, self.system.environment())
+        command = [*self.prefix_of(id), *self.system.command(node)]
+        node.process = NodeProcess(command, log, self.system.environment())
         if wait:
             self.wait_ready()
+
+    def add_broker(self):
+        """A node that is a broker only, known to the others by its registration alone; returns its
+        id. Start it with `start_node`."""
+        id = max(self.nodes) + 1
+        self.nodes[id] = self._new_node(id)
+        self.configure(id, process_roles="broker", **self.system.broker_only(self.nodes[id]))
+        return id
 
     def kill(self, id):
         """kill -9."""

@@ -6,6 +6,7 @@ it judged as the recorder's own histories are. `docs/verify.md` tells what each 
 
 import json
 import subprocess
+import threading
 import time
 
 from .ottla import OttlaSystem
@@ -19,16 +20,18 @@ def now():
 
 
 class HistoryFile:
-    """Use: `with HistoryFile(path, {"topic": 3}) as history: history.sent(...)`. One thread at a time.
+    """Use: `with HistoryFile(path, {"topic": 3}) as history: history.sent(...)`, from any thread.
 
-    Producers and readers are numbers of the caller's choice. The final read must be of a topic that
-    nobody writes to any more."""
+    Producers and readers are numbers of the caller's choice; `probers` are the producers that stalls
+    are measured by (none: all). The final read must be of a topic that nobody writes to any more."""
 
-    def __init__(self, path, topics, acks="all", idempotent=True):
+    def __init__(self, path, topics, acks="all", idempotent=True, probers=()):
         self.path = path
+        self._lock = threading.Lock()
         self._file = open(path, "w")
         shapes = [{"name": name, "partitions": count} for name, count in topics.items()]
-        self._put("begin", version=1, run="", acks=acks, idempotent=idempotent, topics=shapes)
+        self._put("begin", version=1, run="", acks=acks, idempotent=idempotent, topics=shapes,
+                  probers=list(probers))
 
     def __enter__(self):
         return self
@@ -40,7 +43,9 @@ class HistoryFile:
         self._file.close()
 
     def _put(self, op, **fields):
-        self._file.write(json.dumps({"op": op, **fields}, separators=(",", ":")) + "\n")
+        line = json.dumps({"op": op, **fields}, separators=(",", ":")) + "\n"
+        with self._lock:
+            self._file.write(line)
 
     def sent(self, producer, topic, partition, counter, began, outcome="ok", offset=None,
              ended=None):

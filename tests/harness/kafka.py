@@ -76,12 +76,13 @@ class KafkaSystem:
 
     def properties(self, node, nodes):
         kafka, controller = node.ports
-        voters = ",".join(f"{n.id}@127.0.0.1:{n.ports[1]}" for n in nodes)
+        host = node.host
+        voters = ",".join(f"{n.id}@{n.host}:{n.ports[1]}" for n in nodes)
         internal = min(3, len(nodes))
         return {
             "node.id": node.id,
             "process.roles": "broker,controller",
-            "listeners": f"PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://{host}:{kafka},CONTROLLER://{host}:{controller}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
             "controller.quorum.voters": voters,
@@ -93,6 +94,10 @@ class KafkaSystem:
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,
         }
+
+    def broker_only(self, node):
+        """What a node without a controller has otherwise."""
+        return {"listeners": f"PLAINTEXT://{node.host}:{node.ports[0]}"}
 
     def prepare(self, node):
         if (node.directory / "data").exists():

@@ -26,19 +26,25 @@ class OttlaSystem:
     def properties(self, node, nodes):
         """`node` and each of `nodes` has id, ports (Kafka, controller, gRPC, HTTP), directory."""
         kafka, controller, grpc, http = node.ports
-        voters = ",".join(f"{n.id}@127.0.0.1:{n.ports[1]}" for n in nodes)
+        host = node.host
+        voters = ",".join(f"{n.id}@{n.host}:{n.ports[1]}" for n in nodes)
         return {
             "node.id": node.id,
             "process.roles": "broker,controller",
-            "listeners": f"PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller},"
-            f"GRPC://127.0.0.1:{grpc}",
+            "listeners": f"PLAINTEXT://{host}:{kafka},CONTROLLER://{host}:{controller},"
+            f"GRPC://{host}:{grpc}",
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.voters": voters,
-            "ottla.http.listener": f"127.0.0.1:{http}",
+            "ottla.http.listener": f"{host}:{http}",
             "log.dirs": node.directory / "data",
             "offsets.topic.replication.factor": min(3, len(nodes)),
             "transaction.state.log.replication.factor": min(3, len(nodes)),
         }
+
+    def broker_only(self, node):
+        """What a node without a controller has otherwise."""
+        kafka, _, grpc, _ = node.ports
+        return {"listeners": f"PLAINTEXT://{node.host}:{kafka},GRPC://{node.host}:{grpc}"}
 
     def prepare(self, node):
         """Nothing: a first start needs no format step."""
