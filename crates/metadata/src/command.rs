@@ -25,6 +25,10 @@ pub enum Command {
     /// Log directories failed: the broker leaves the ISRs of the partitions in them, and what it led
     /// there is led by others, except where it is the last member. `Done`.
     FailReplicas(FailReplicas),
+    /// The broker's disk is too slow for these partitions: it leaves their ISRs where enough others
+    /// remain, and what it led there is led by others, except where it is the last member. Its
+    /// records are whole. `Done`.
+    StepDown(StepDown),
     /// `TopicsCreated`, in the order asked.
     CreateTopics(CreateTopics),
     /// `TopicsDeleted`, in the order asked.
@@ -54,6 +58,7 @@ impl Command {
             Command::UnfenceBroker { .. } => "UnfenceBroker",
             Command::BeginControlledShutdown { .. } => "BeginControlledShutdown",
             Command::FailReplicas(_) => "FailReplicas",
+            Command::StepDown(_) => "StepDown",
             Command::CreateTopics(_) => "CreateTopics",
             Command::DeleteTopics { .. } => "DeleteTopics",
             Command::CreatePartitions(_) => "CreatePartitions",
@@ -74,6 +79,15 @@ pub struct FailReplicas {
     /// The directories that failed: the broker has them no longer.
     pub log_dirs: Vec<DirectoryId>,
     /// The replicas that were in them; those that are not the broker's are passed over.
+    pub partitions: Vec<TopicIdPartition>,
+}
+
+/// A broker that cannot serve some of its replicas in time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepDown {
+    pub broker_id: NodeId,
+    pub broker_epoch: BrokerEpoch,
+    /// Those that are not the broker's are passed over.
     pub partitions: Vec<TopicIdPartition>,
 }
 

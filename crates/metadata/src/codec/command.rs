@@ -41,6 +41,7 @@ fn kind_out(command: &Command) -> Kind {
             Kind::BeginControlledShutdown(command)
         }
         Command::FailReplicas(command) => Kind::FailReplicas(fail_out(command)),
+        Command::StepDown(command) => Kind::StepDown(step_down_out(command)),
         Command::CreateTopics(command) => Kind::CreateTopics(proto::CreateTopics {
             topics: command.topics.iter().map(new_topic_out).collect(),
             validate_only: command.validate_only,
@@ -107,6 +108,7 @@ fn kind_in(kind: Kind) -> Result<Command, DecodeError> {
             broker_epoch: BrokerEpoch(command.broker_epoch),
         },
         Kind::FailReplicas(command) => Command::FailReplicas(fail_in(&command)?),
+        Kind::StepDown(command) => Command::StepDown(step_down_in(&command)?),
         Kind::CreateTopics(command) => Command::CreateTopics(CreateTopics {
             topics: command.topics.into_iter().map(new_topic_in).collect::<Result<_, _>>()?,
             validate_only: command.validate_only,
@@ -393,6 +395,28 @@ fn fail_in(command: &proto::FailReplicas) -> Result<FailReplicas, DecodeError> {
         broker_id: NodeId(command.broker_id),
         broker_epoch: BrokerEpoch(command.broker_epoch),
         log_dirs: ids_in("log_dirs", &command.log_dirs)?,
+        partitions: command.replicas.iter().map(replica).collect::<Result<_, _>>()?,
+    })
+}
+
+fn step_down_out(command: &StepDown) -> proto::StepDown {
+    let replica = |id: &TopicIdPartition| proto::SlowReplica {
+        topic_id: id_out(id.topic_id),
+        partition: id.partition.0,
+    };
+    proto::StepDown {
+        broker_id: command.broker_id.0,
+        broker_epoch: command.broker_epoch.0,
+        replicas: command.partitions.iter().map(replica).collect(),
+    }
+}
+
+fn step_down_in(command: &proto::StepDown) -> Result<StepDown, DecodeError> {
+    let replica =
+        |replica: &proto::SlowReplica| id_partition_in(&replica.topic_id, replica.partition);
+    Ok(StepDown {
+        broker_id: NodeId(command.broker_id),
+        broker_epoch: BrokerEpoch(command.broker_epoch),
         partitions: command.replicas.iter().map(replica).collect::<Result<_, _>>()?,
     })
 }

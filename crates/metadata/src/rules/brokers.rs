@@ -1,8 +1,10 @@
 //! Brokers come, fall silent, return and go.
 
-use super::elections::{Records, elect_leaderless, remove_from_isr, remove_from_isrs};
+use super::elections::{
+    Records, elect_leaderless, remove_from_isr, remove_from_isrs, yield_partition,
+};
 use crate::draft::Draft;
-use crate::{Broker, Endpoint, FailReplicas, Record, Refusal, RegisterBroker, Reply};
+use crate::{Broker, Endpoint, FailReplicas, Record, Refusal, RegisterBroker, Reply, StepDown};
 use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId};
 
 pub fn name_cluster(draft: &mut Draft<'_>, cluster_id: &str) -> Result<Reply, Refusal> {
@@ -131,6 +133,15 @@ pub fn fail_replicas(draft: &mut Draft<'_>, command: &FailReplicas) -> Result<Re
     }
     for id in &command.partitions {
         remove_from_isr(draft, *id, command.broker_id, Records::MaybeLost);
+    }
+    Ok(Reply::Done)
+}
+
+/// Whoever has a slow disk keeps its records and stays alive: it comes back by catching up.
+pub fn step_down(draft: &mut Draft<'_>, command: &StepDown) -> Result<Reply, Refusal> {
+    check_epoch(draft, command.broker_id, command.broker_epoch)?;
+    for id in &command.partitions {
+        yield_partition(draft, *id, command.broker_id);
     }
     Ok(Reply::Done)
 }

@@ -49,6 +49,27 @@ pub fn remove_from_isr(
     }
 }
 
+/// Another live member of the ISR leads in the broker's place, and where enough of them remain to
+/// commit, they do so without it. Nothing changes where nobody could lead instead: a slow leader is
+/// better than none.
+pub fn yield_partition(draft: &mut Draft<'_>, id: TopicIdPartition, broker: NodeId) {
+    let Some(partition) = draft.image().partition(id).cloned() else { return };
+    let is_live = |replica| replica != broker && draft.is_live(replica);
+    let others = partition.isr.iter().filter(|member| is_live(**member)).count();
+    if !partition.in_isr(broker) || others == 0 {
+        return;
+    }
+    let min_isr = draft.image().min_isr_of(id);
+    let is_enough = others >= min_isr.min(partition.replicas.len());
+    let target = match is_enough {
+        true => PartitionTarget::without(&partition, broker, Election::Online, min_isr),
+        false => PartitionTarget::elect(&partition, Election::Online, min_isr),
+    };
+    if let Some(next) = choose(&partition, &target, &is_live) {
+        draft.push_partition(id, next);
+    }
+}
+
 fn counts_on(partition: &Partition, broker: NodeId, is_lost: bool) -> bool {
     let is_eligible = partition.elr.contains(&broker);
     partition.in_isr(broker) || partition.leader == broker || (is_lost && is_eligible)

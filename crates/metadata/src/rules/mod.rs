@@ -41,6 +41,7 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Refusal> {
             brokers::begin_controlled_shutdown(draft, *broker_id, *broker_epoch)
         }
         Command::FailReplicas(command) => brokers::fail_replicas(draft, command),
+        Command::StepDown(command) => brokers::step_down(draft, command),
         Command::CreateTopics(command) => create_topics::create(draft, command),
         Command::DeleteTopics { topics } => Ok(delete_topics::delete(draft, topics)),
         Command::CreatePartitions(command) => partitions::create(draft, command),

@@ -53,6 +53,7 @@ pub fn parse(image: &Image, line: &str) -> Command {
         },
         "elect" => elect(words),
         "fail" => Command::FailReplicas(fail(image, words)),
+        "step_down" => Command::StepDown(step_down(image, words)),
         other => panic!("unknown command {other}"),
     }
 }
@@ -125,17 +126,28 @@ fn fail(image: &Image, words: &[&str]) -> FailReplicas {
     let broker_id = node(words[0]);
     let dirs = field(words, "dirs").unwrap_or("");
     let dirs = dirs.split(',').filter(|text| !text.is_empty());
+    FailReplicas {
+        broker_id,
+        broker_epoch: epoch_of(image, broker_id, field(words, "epoch")),
+        log_dirs: dirs.map(|text| Uuid(number::<u128>(text).to_be_bytes())).collect(),
+        partitions: ids(image, &words[1..]),
+    }
+}
+
+fn step_down(image: &Image, words: &[&str]) -> StepDown {
+    let broker_id = node(words[0]);
+    let broker_epoch = epoch_of(image, broker_id, field(words, "epoch"));
+    StepDown { broker_id, broker_epoch, partitions: ids(image, &words[1..]) }
+}
+
+/// The words that name partitions, as NAME-P.
+fn ids(image: &Image, words: &[&str]) -> Vec<TopicIdPartition> {
     let partition = |word: &&str| {
         let (name, index) = word.rsplit_once('-').expect("NAME-P");
         let topic_id = image.topic_id(name).expect("a topic");
         TopicIdPartition { topic_id, partition: PartitionIndex(number(index)) }
     };
-    FailReplicas {
-        broker_id,
-        broker_epoch: epoch_of(image, broker_id, field(words, "epoch")),
-        log_dirs: dirs.map(|text| Uuid(number::<u128>(text).to_be_bytes())).collect(),
-        partitions: words[1..].iter().filter(|w| !w.contains('=')).map(partition).collect(),
-    }
+    words.iter().filter(|word| !word.contains('=')).map(partition).collect()
 }
 
 fn epoch_of(image: &Image, broker: NodeId, given: Option<&str>) -> BrokerEpoch {
