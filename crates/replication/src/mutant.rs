@@ -20,6 +20,10 @@ pub enum Mutant {
     CountDiverging,
     /// Members of the ISR that were not heard in this leader epoch do not hold the watermark.
     IgnoreUnheard,
+    /// A follower that the controller took out of the ISR is known as before (KIP-841).
+    KeepExpelled,
+    /// The high watermark is told before the start of the leader epoch is covered (KIP-207).
+    TellEarly,
     /// What an earlier leadership knew of the followers counts in the next one.
     KeepFollowers,
 }

@@ -46,6 +46,7 @@ counters! {
     isr_shrinks,
     isr_expands,
     isr_refused,
+    asked_anew,
     registrations,
     fencings,
     unfencings,

@@ -108,6 +108,16 @@ impl Mutation {
             "a member of the ISR that was not heard in this epoch holds the watermark",
         ),
         (
+            "keep-expelled",
+            Mutation::Rule(Mutant::KeepExpelled),
+            "whom the controller took out of the ISR counts only by what it says afterwards (KIP-841)",
+        ),
+        (
+            "tell-early",
+            Mutation::Rule(Mutant::TellEarly),
+            "a high watermark is told once it covers the start of the leader epoch (KIP-207)",
+        ),
+        (
             "keep-followers",
             Mutation::Rule(Mutant::KeepFollowers),
             "a new leadership knows nothing of its followers",

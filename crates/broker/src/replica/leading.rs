@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use types::{EpochOffset, ErrorCode, LeaderEpoch, Offset, PartitionEpoch};
+use types::{EpochOffset, ErrorCode, LeaderEpoch, NodeId, Offset, PartitionEpoch};
 
 /// An append that is in this broker's log.
 pub struct AppendTicket {
@@ -132,6 +132,7 @@ impl Partition {
                         partition = %self.name, ?isr, %partition_epoch, "in-sync replicas changed"
                     );
                 }
+                LeaderEffect::AskAnew(follower) => self.ask_anew(state, follower),
                 LeaderEffect::Complete { token, outcome } => {
                     if let Some(waiting) = state.produce_waits.remove(&token) {
                         // The client may be gone; nothing is lost by that.
@@ -140,6 +141,19 @@ impl Partition {
                 }
             }
         }
+    }
+
+    /// Ends what a follower is sent, so that it asks again. One that is not sent anything asks by
+    /// itself.
+    fn ask_anew(&self, state: &mut State, follower: NodeId) {
+        let Role::Leading(leader) = &state.role else { return };
+        let Some(subscription) = state.subscriptions.remove(&follower) else { return };
+        tracing::info!(
+            partition = %self.name, %follower, "left the in-sync replicas: asked where it stands"
+        );
+        let refusal = Refusal::NotLeaderOrFollower;
+        let chunk = self.refuse(leader.leader_epoch(), subscription.next_offset, refusal);
+        subscription.session.push(chunk);
     }
 
     /// A follower says where it stands.
@@ -189,6 +203,7 @@ impl Partition {
             offset: Offset(position.offset),
             last_epoch,
             log_start_offset: Offset(position.log_start_offset),
+            restart: position.restart,
             epoch_end: self.epoch_end(last_epoch),
         };
         let mut effects = Vec::new();
@@ -288,21 +303,22 @@ impl Partition {
                 tracing::error!(partition = %self.name, %error, "cannot read for a follower");
                 state.subscriptions.remove(&session.follower);
                 drop(state);
-                session.push(self.storage_refusal(&chunk));
+                session.push(self.refuse(chunk.leader_epoch, chunk.position, Refusal::Storage));
                 None
             }
         }
     }
 
-    fn storage_refusal(&self, chunk: &OutgoingChunk) -> Chunk {
+    /// A refusal of what goes on from this position.
+    fn refuse(&self, leader_epoch: LeaderEpoch, position: Offset, refusal: Refusal) -> Chunk {
         let asked = Position {
             topic_id: bytes::Bytes::copy_from_slice(&self.id.topic_id.0),
             partition: self.id.partition.0,
-            leader_epoch: chunk.leader_epoch.0,
-            offset: chunk.position.0,
+            leader_epoch: leader_epoch.0,
+            offset: position.0,
             ..Position::default()
         };
-        self.refusal(&asked, Refusal::Storage)
+        self.refusal(&asked, refusal)
     }
 
     /// The controller's answer to a proposal.

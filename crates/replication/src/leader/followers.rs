@@ -16,6 +16,8 @@ pub struct FollowerPosition {
     /// Epoch of its last record; -1 for an empty log.
     pub last_epoch: LeaderEpoch,
     pub log_start_offset: Offset,
+    /// It asks to be sent from here, and does not merely report progress.
+    pub restart: bool,
     /// What this leader's epoch cache answers for `last_epoch` (its largest epoch at or below it,
     /// and where that ends); `None` if it has no answer. The shell looks it up.
     pub epoch_end: Option<EpochOffset>,
@@ -48,6 +50,8 @@ pub(super) struct Progress {
     /// their round trip, and a mark renewed by each would run ahead of the follower for ever. The
     /// lag measured so is at most twice the real one.
     mark: Option<(Offset, Monotonic)>,
+    /// What it reports counts again only from a restart on.
+    must_restart: bool,
 }
 
 impl Progress {
@@ -60,6 +64,7 @@ impl Progress {
             broker_epoch: BrokerEpoch::NONE,
             caught_up: in_isr.then_some(now),
             mark: None,
+            must_restart: false,
         }
     }
 
@@ -72,6 +77,20 @@ impl Progress {
         self.end_offset = Offset::NONE;
         self.log_start_offset = Offset::NONE;
         self.mark = None;
+    }
+
+    /// The controller took it out of the ISR: where it stood before says nothing any more, and
+    /// what it reported before it hears of that may still be under way.
+    pub fn expel(&mut self) {
+        self.forget_log();
+        self.caught_up = None;
+        self.must_restart = true;
+    }
+
+    /// Whether a report counts: an expelled follower has to begin anew.
+    pub fn may_report(&mut self, position: &FollowerPosition) -> bool {
+        self.must_restart &= !position.restart;
+        !self.must_restart
     }
 
     pub fn report(&mut self, now: Monotonic, position: &FollowerPosition, leader_end: Offset) {

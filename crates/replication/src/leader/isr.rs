@@ -76,6 +76,15 @@ impl Isr {
         }
     }
 
+    /// Whether `next` is what this side had proposed, to the letter.
+    pub fn foresaw(&self, next: &Isr) -> bool {
+        self.proposed().is_some_and(|proposal| {
+            let isr: Vec<NodeId> = proposal.isr.iter().map(|member| member.broker).collect();
+            next.partition_epoch.0 == proposal.partition_epoch.0.saturating_add(1)
+                && isr == next.committed
+        })
+    }
+
     /// In the committed set or in the one that may already have replaced it.
     pub fn may_contain(&self, broker: NodeId) -> bool {
         let in_proposed =

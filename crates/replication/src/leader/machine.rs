@@ -131,6 +131,9 @@ impl Leader {
         let Some(follower) = followers.find(|follower| follower.broker == position.broker) else {
             return Err(Refusal::NotLeaderOrFollower);
         };
+        if !follower.may_report(position) {
+            return checked;
+        }
         follower.report(now, position, leader_end);
         self.propose_joining(Some(position.broker), effects);
         self.settle(effects);
@@ -160,10 +163,12 @@ impl Leader {
         effects: &mut Vec<LeaderEffect>,
     ) {
         self.advance(now);
+        let former = self.isr.clone();
         if !self.isr.commit(&change.isr, change.partition_epoch) {
             return;
         }
         self.assign(change.replicas.clone());
+        self.expel_removed(&former, effects);
         self.tell_isr(effects);
         self.settle(effects);
     }
@@ -190,7 +195,9 @@ impl Leader {
         effects: &mut Vec<LeaderEffect>,
     ) {
         self.advance(now);
+        let former = self.isr.clone();
         if self.isr.answered(now, proposed_on, &answer) {
+            self.expel_removed(&former, effects);
             self.tell_isr(effects);
         }
         self.settle(effects);
@@ -286,6 +293,14 @@ impl Leader {
         self.log.high_watermark >= self.epoch_start_offset
     }
 
+    /// The high watermark as readers may be told it: `None` until the start of this epoch is
+    /// covered, since what leaders of earlier epochs told may be more than this one knows of yet. What
+    /// lies below [`Leader::high_watermark`] may be read all the same.
+    pub fn told_high_watermark(&self) -> Option<Offset> {
+        let is_known = self.is_latest_offset_known() || self.mutant == Some(Mutant::TellEarly);
+        is_known.then_some(self.log.high_watermark)
+    }
+
     /// The committed ISR.
     pub fn isr(&self) -> &[NodeId] {
         self.isr.committed()
@@ -340,6 +355,22 @@ impl Leader {
             self.followers.push(known.unwrap_or(Progress::new(broker, in_isr, self.now)));
         }
         self.replicas = replicas;
+    }
+
+    /// Whom the controller took out of the ISR by itself (fenced, stopping, its log directory
+    /// failed), it had a reason for: what such a follower reported before is forgotten, or it would
+    /// be proposed again at once, and hold the watermark though its log may be gone.
+    fn expel_removed(&mut self, former: &Isr, effects: &mut Vec<LeaderEffect>) {
+        if self.mutant == Some(Mutant::KeepExpelled) || former.foresaw(&self.isr) {
+            return;
+        }
+        let is_removed = |id: NodeId| former.may_contain(id) && !self.isr.may_contain(id);
+        for follower in &mut self.followers {
+            if is_removed(follower.broker) {
+                follower.expel();
+                effects.push(LeaderEffect::AskAnew(follower.broker));
+            }
+        }
     }
 
     /// A follower heard under an older registration than the image's has started anew since, maybe

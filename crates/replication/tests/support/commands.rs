@@ -135,6 +135,7 @@ impl Bench {
             offset,
             last_epoch,
             log_start_offset: Offset(command.number("start", 0)),
+            restart: command.words.contains(&"restart"),
             epoch_end: self.leader_log.epoch_end(last_epoch),
         };
         let mut refusal = Ok(());
@@ -346,6 +347,7 @@ impl Bench {
                 offset,
                 last_epoch,
                 log_start_offset: Offset(self.follower_log.start),
+                restart: true,
                 epoch_end: self.leader_log.epoch_end(last_epoch),
             };
             let now = self.monotonic();
@@ -406,6 +408,7 @@ fn show_leader_effect(effect: &LeaderEffect) -> String {
         LeaderEffect::IsrChanged { isr, partition_epoch } => {
             format!("isr is {isr:?} at partition epoch {partition_epoch}")
         }
+        LeaderEffect::AskAnew(broker) => format!("ask {broker} anew"),
         LeaderEffect::Complete { token, outcome } => {
             let code = outcome.code().map_or("ok", ErrorCode::name);
             format!("complete {}: {code}", token.0)

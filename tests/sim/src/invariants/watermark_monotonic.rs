@@ -1,5 +1,5 @@
-//! The true high watermark never goes back: a leader's own only rises, and once a leader has
-//! reached the start of its epoch it shows all that leaders of earlier epochs showed.
+//! The high watermark that readers are told never goes back: a leader's own only rises, and none is
+//! told before it covers all that leaders of earlier epochs showed.
 //! Source: I3; KIP-207 (ListOffsets must not go back after an election).
 
 use super::{Committed, Invariant, View};
@@ -28,7 +28,7 @@ impl Invariant for WatermarkMonotonic {
         *own = *offset;
         let is_known = view.nodes[node]
             .led(*partition)
-            .is_some_and(|(leader, led)| led == *epoch && leader.is_latest_offset_known());
+            .is_some_and(|(leader, led)| led == *epoch && leader.told_high_watermark().is_some());
         let earlier = self.shown.range(..(*partition, *epoch)).rev();
         let mut earlier = earlier.take_while(|((other, _), _)| other == partition);
         match earlier.find(|(_, shown)| **shown > *offset) {

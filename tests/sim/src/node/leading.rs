@@ -10,7 +10,7 @@ use replication::{
     WaitOutcome, WaitToken,
 };
 use std::time::Duration;
-use types::{EpochOffset, ErrorCode, LeaderEpoch, Offset, TopicIdPartition};
+use types::{EpochOffset, ErrorCode, LeaderEpoch, NodeId, Offset, TopicIdPartition};
 
 /// Records in one chunk, and records on their way to one follower.
 const CHUNK_RECORDS_MAX: i64 = 8;
@@ -114,6 +114,7 @@ impl Node {
             offset: message.offset,
             last_epoch: message.last_epoch,
             log_start_offset: message.log_start_offset,
+            restart: message.restart,
             epoch_end: log.and_then(|log| log.epoch_end(message.last_epoch)).map(|end| {
                 match mutation {
                     Some(Mutation::NoDivergenceCheck) => {
@@ -241,11 +242,35 @@ impl Node {
                 }
                 LeaderEffect::ProposeIsr(proposal) => self.propose(ctx, partition, proposal),
                 LeaderEffect::IsrChanged { .. } => {}
+                LeaderEffect::AskAnew(follower) => self.ask_anew(ctx, partition, follower),
                 LeaderEffect::Complete { token, outcome } => self.complete(ctx, token, outcome),
             }
         }
         if has_moved {
             self.push(ctx, partition, true);
+        }
+    }
+
+    /// Ends the follower's flow: it begins another.
+    fn ask_anew(&mut self, ctx: &mut Context, partition: TopicIdPartition, follower: NodeId) {
+        ctx.counters.asked_anew += 1;
+        let Some(leader_epoch) = self.led(partition).map(|(_, epoch)| epoch) else { return };
+        let mut chunk = ChunkMessage {
+            leader_epoch,
+            position: Offset::ZERO,
+            records: Vec::new(),
+            high_watermark: Offset::ZERO,
+            refusal: Some(Refusal::NotLeaderOrFollower),
+            diverging: None,
+        };
+        for (stream, downstream) in &mut self.process_mut().downstreams {
+            if downstream.follower != follower {
+                continue;
+            }
+            let Some(flow) = downstream.flows.remove(&partition) else { continue };
+            chunk.position = flow.next;
+            let (stream, chunk) = (*stream, chunk.clone());
+            ctx.send_on_stream(stream, false, NodeInput::Chunk { stream, partition, chunk });
         }
     }
 
