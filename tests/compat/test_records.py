@@ -7,6 +7,7 @@ import clients
 import pytest
 from clients import base
 from clients.base import CODECS, Record
+from kafka.record import MemoryRecords
 
 ALL = pytest.mark.parametrize("client", clients.ALL, ids=repr)
 
@@ -27,7 +28,20 @@ def check_order(consumed):
         assert offsets == list(range(len(offsets))), f"partition {partition}: {offsets}"
 
 
-def test_every_client_reads_what_every_client_wrote_in_every_codec(bootstrap, make_topic):
+def on_disk(directory, topic):
+    """What the segment files of one node hold, read by the Python client's own parser, as
+    `by_partition` gives it."""
+    partitions = {}
+    for path in sorted(directory.glob(f"{topic}-*/*.log")):
+        batches = MemoryRecords(path.read_bytes())
+        records = partitions.setdefault(int(path.parent.name.rpartition("-")[2]), [])
+        while (batch := batches.next_batch()) is not None:
+            assert batch.validate_crc(), path
+            records += [(r.offset, r.key, r.value) for r in batch]
+    return partitions
+
+
+def test_every_client_reads_what_every_client_wrote_in_every_codec(cluster, bootstrap, make_topic):
     topic = make_topic()
     written = []
     for client in clients.ALL:
@@ -47,6 +61,9 @@ def test_every_client_reads_what_every_client_wrote_in_every_codec(bootstrap, ma
         seen[client.name] = by_partition(consumed)
     for other in seen.values():
         assert other == seen["confluent"]
+    cluster.wait_everywhere(topic)
+    for id in cluster.nodes:
+        assert on_disk(cluster.data_directory(id), topic) == seen["confluent"], f"node {id}"
 
 
 def test_murmur2_clients_agree_on_a_keys_partition(bootstrap, make_topic):
