@@ -37,7 +37,7 @@ pub use bytes::Bytes;
 pub use element::{Element, Nullable};
 pub use error::{DecodeError, EncodeError};
 pub use message::{Message, Request};
-pub use pieces::Pieces;
+pub use pieces::{Elsewhere, Part, Pieces};
 pub use reader::Reader;
 pub use records::Records;
 pub use str_bytes::StrBytes;

@@ -1,5 +1,6 @@
 //! Record batches as a message carries them.
 
+use crate::Elsewhere;
 use bytes::{Bytes, BytesMut};
 
 /// The bytes of a `records` field, in one piece or in several that follow each other.
@@ -13,6 +14,7 @@ pub struct Records(Store);
 enum Store {
     One(Bytes),
     Many(Vec<Bytes>),
+    Elsewhere(Elsewhere),
 }
 
 impl Default for Store {
@@ -30,24 +32,43 @@ impl Records {
         Records(Store::Many(pieces))
     }
 
+    /// Bytes that are not here: the sender of the message puts them in their place.
+    pub fn from_elsewhere(elsewhere: Elsewhere) -> Self {
+        Records(Store::Elsewhere(elsewhere))
+    }
+
+    /// What is here: nothing of what is elsewhere.
     pub fn pieces(&self) -> &[Bytes] {
         match &self.0 {
             Store::One(bytes) => std::slice::from_ref(bytes),
             Store::Many(pieces) => pieces,
+            Store::Elsewhere(_) => &[],
         }
     }
 
-    /// Bytes in all pieces together.
+    pub fn elsewhere(&self) -> Option<Elsewhere> {
+        match &self.0 {
+            Store::One(_) | Store::Many(_) => None,
+            Store::Elsewhere(elsewhere) => Some(*elsewhere),
+        }
+    }
+
+    /// Bytes in all pieces together, here or elsewhere.
     pub fn len(&self) -> usize {
-        self.pieces().iter().map(Bytes::len).sum()
+        let here: usize = self.pieces().iter().map(Bytes::len).sum();
+        here + self.elsewhere().map_or(0, |elsewhere| elsewhere.len)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.pieces().iter().all(Bytes::is_empty)
+        self.len() == 0
     }
 
     /// All bytes in a row: free for one piece, a copy for several.
+    ///
+    /// # Panics
+    /// If they are elsewhere.
     pub fn to_bytes(&self) -> Bytes {
+        assert!(self.elsewhere().is_none(), "the records are elsewhere");
         match self.pieces() {
             [] => Bytes::new(),
             [bytes] => bytes.clone(),
@@ -72,10 +93,13 @@ impl From<Vec<Bytes>> for Records {
     }
 }
 
-/// Equal bytes are equal, however they are cut.
+/// Equal bytes are equal, however they are cut. Those that are elsewhere are equal only to themselves.
 impl PartialEq for Records {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.to_bytes() == other.to_bytes()
+        match (self.elsewhere(), other.elsewhere()) {
+            (None, None) => self.len() == other.len() && self.to_bytes() == other.to_bytes(),
+            (own, others) => own == others,
+        }
     }
 }
 

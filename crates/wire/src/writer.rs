@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use types::Uuid;
 
-use crate::{Element, EncodeError, Pieces, Records};
+use crate::{Element, Elsewhere, EncodeError, Part, Pieces, Records};
 
 /// Collects a message.
 ///
@@ -14,9 +14,11 @@ pub struct Writer {
     /// Finished pieces. The first one stays writable, for a length prefix.
     first: Option<BytesMut>,
     others: Vec<Bytes>,
+    /// What the sender supplies, with the number of finished pieces before it.
+    gaps: Vec<(usize, Elsewhere)>,
     /// What is being gathered.
     current: BytesMut,
-    /// Bytes in `first` and `others`.
+    /// Bytes in `first`, `others` and `gaps`.
     finished_len: usize,
     length_prefix: bool,
 }
@@ -61,7 +63,7 @@ impl Writer {
         let mut pieces = Vec::with_capacity(1 + self.others.len());
         pieces.extend(self.first.map(BytesMut::freeze));
         pieces.append(&mut self.others);
-        Ok(Pieces::new(pieces))
+        Ok(Pieces::with_gaps(pieces, self.gaps))
     }
 
     /// Hands over what was written, without a length prefix.
@@ -97,6 +99,16 @@ impl Writer {
         self.cut();
         self.finished_len += bytes.len();
         self.others.push(bytes.clone());
+    }
+
+    /// Leaves room for bytes that the sender supplies.
+    pub fn elsewhere(&mut self, elsewhere: Elsewhere) {
+        if elsewhere.len == 0 {
+            return;
+        }
+        self.cut();
+        self.finished_len += elsewhere.len;
+        self.gaps.push((usize::from(self.first.is_some()) + self.others.len(), elsewhere));
     }
 
     pub fn bool(&mut self, value: bool) {
@@ -174,6 +186,7 @@ impl Writer {
     ) -> Result<(), EncodeError> {
         self.long_length(value.map(Records::len), flexible)?;
         value.into_iter().flat_map(Records::pieces).for_each(|piece| self.raw(piece));
+        value.and_then(Records::elsewhere).into_iter().for_each(|gap| self.elsewhere(gap));
         Ok(())
     }
 
@@ -200,7 +213,12 @@ impl Writer {
         self.unsigned_varint(
             u32::try_from(size).map_err(|_| EncodeError::TooLong { length: size })?,
         );
-        inner.finish().into_iter().for_each(|piece| self.raw(&piece));
+        for part in inner.finish().into_parts() {
+            match part {
+                Part::Bytes(piece) => self.raw(&piece),
+                Part::Elsewhere(gap) => self.elsewhere(gap),
+            }
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use wire::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use wire::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use wire::{Message, Records, Writer, frame};
+use wire::{Elsewhere, Message, Part, Records, Writer, frame};
 
 fn fetch_response(records: Records) -> FetchResponse {
     let partition = PartitionData { records: Some(records), ..Default::default() };
@@ -31,6 +31,36 @@ fn a_fetch_response_of_several_pieces_copies_none_of_them() {
     assert_eq!(length as usize, frame.len() - 4);
     let (_, back) = frame::decode_response::<FetchResponse>(frame.slice(4..), 12).expect("valid");
     assert_eq!(back, response);
+}
+
+#[test]
+fn records_that_are_elsewhere_leave_their_room_where_their_bytes_would_be() {
+    let sizes = [3000, 0, 5000];
+    let response = |records: &dyn Fn(usize, usize) -> Records| {
+        let partition = |(source, len)| PartitionData {
+            records: Some(records(source, len)),
+            ..Default::default()
+        };
+        let partitions = sizes.into_iter().enumerate().map(partition).collect();
+        let topic = FetchableTopicResponse { partitions, ..Default::default() };
+        FetchResponse { responses: vec![topic], ..Default::default() }
+    };
+    let bytes = |source: usize, len| Bytes::from(vec![source as u8 + 1; len]);
+    let whole = response(&|source, len| Records::new(bytes(source, len)));
+    let holed = response(&|source, len| Records::from_elsewhere(Elsewhere { len, source }));
+    for version in [4, 11, 12, 18] {
+        let whole = frame::encode_response(version, 1, &whole).expect("valid").into_bytes();
+        let holed = frame::encode_response(version, 1, &holed).expect("valid");
+        assert_eq!(holed.len(), whole.len(), "version {version}");
+        let mut filled = Vec::new();
+        for part in holed.into_parts() {
+            match part {
+                Part::Bytes(bytes) => filled.extend_from_slice(&bytes),
+                Part::Elsewhere(gap) => filled.extend_from_slice(&bytes(gap.source, gap.len)),
+            }
+        }
+        assert_eq!(filled, whole, "version {version}");
+    }
 }
 
 #[test]
