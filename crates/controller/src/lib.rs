@@ -42,7 +42,8 @@ use membership::Admissions;
 pub use options::{
     ControllerOptions, LivenessOptions, QuorumSource, RaftOptions, TopicDefaults, Voter,
 };
-use raft::{MESSAGE_BYTES_MAX, MemberId, MetaRaft};
+pub use raft::{EntryFacts, Inspection, MemberId, RaftFacts};
+use raft::{MESSAGE_BYTES_MAX, MetaRaft};
 use rpc::controller::controller_server::ControllerServer;
 use rpc::raft::raft_server::RaftServer;
 pub use status::Status;
@@ -192,6 +193,11 @@ impl Controller {
     pub fn images(&self) -> impl Fn() -> Arc<metadata::Image> + Send + Sync + 'static {
         let view = self.view.clone();
         move || view.image()
+    }
+
+    /// Looks into this node's Raft, at any time; for tests that look inside.
+    pub fn inspection(&self) -> Inspection {
+        self.raft.inspection()
     }
 
     /// Hands leadership over if this node has it, and waits a moment for the new leader. To be

@@ -8,8 +8,14 @@
 
 pub use crate::mem_disk::MemDisk;
 
+use crate::sections::section;
 use bytes::{Bytes, BytesMut};
-use std::io::{self, IoSlice};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+#[cfg(target_os = "linux")]
+use rustix::io::{ReadWriteFlags, preadv2};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,6 +65,19 @@ pub trait File: Send + Sync {
         let count = self.read_at(&mut buf, position)?;
         buf.truncate(count);
         Ok(buf.freeze())
+    }
+
+    /// The same, but only what can be had without waiting for the device: `None` if `position` is
+    /// not in memory (it is being fetched then, where the system does that), and fewer bytes than
+    /// asked for if only those are.
+    fn read_at_now(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        self.read_at(buf, position).map(Some)
+    }
+
+    /// The system's handle, for calls that move bytes between files and sockets. `None` where there
+    /// is none: the bytes are read then.
+    fn system(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     fn len(&self) -> io::Result<u64>;
@@ -153,12 +172,13 @@ struct RealFile(std::fs::File);
 
 impl File for RealFile {
     fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
-        self.0.write_all_at(buf, position)
+        section(|| self.0.write_all_at(buf, position))
     }
 
     fn write_all_vectored_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let written = rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.0, bufs, position))?;
+        let write = || rustix::io::pwritev(&self.0, bufs, position);
+        let written = section(|| rustix::io::retry_on_intr(write))?;
         let mut skip = written;
         if written == total {
             return Ok(());
@@ -170,7 +190,7 @@ impl File for RealFile {
                 skip -= buf.len();
                 continue;
             }
-            self.0.write_all_at(&buf[skip..], at)?;
+            section(|| self.0.write_all_at(&buf[skip..], at))?;
             at += (buf.len() - skip) as u64;
             skip = 0;
         }
@@ -180,7 +200,7 @@ impl File for RealFile {
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buf.len() {
-            match self.0.read_at(&mut buf[done..], position + done as u64) {
+            match section(|| self.0.read_at(&mut buf[done..], position + done as u64)) {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -188,6 +208,44 @@ impl File for RealFile {
             }
         }
         Ok(done)
+    }
+
+    fn read_bytes_at(&self, len: usize, position: u64) -> io::Result<Bytes> {
+        // Into memory as it comes: what is read over needs no zeros.
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let at = position + bytes.len() as u64;
+            let read = || rustix::io::pread(&self.0, spare_capacity(&mut bytes), at);
+            match section(read) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(len);
+        Ok(bytes.into())
+    }
+
+    fn read_at_now(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        // Of Linux; other systems just read.
+        #[cfg(target_os = "linux")]
+        loop {
+            let mut bufs = [IoSliceMut::new(buf)];
+            return match preadv2(&self.0, &mut bufs, position, ReadWriteFlags::NOWAIT) {
+                Ok(count) => Ok(Some(count)),
+                Err(Errno::AGAIN) => Ok(None),
+                Err(Errno::INTR) => continue,
+                // A file system that cannot tell, or a kernel that has no such call.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.read_at(buf, position).map(Some),
+                Err(error) => Err(error.into()),
+            };
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.read_at(buf, position).map(Some)
+    }
+
+    fn system(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -200,18 +258,19 @@ impl File for RealFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        section(|| self.0.set_len(len))
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len) {
+        let keep = rustix::fs::FallocateFlags::KEEP_SIZE;
+        match section(|| rustix::fs::fallocate(&self.0, keep, 0, len)) {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        section(|| self.0.sync_data())
     }
 }
 
@@ -231,23 +290,23 @@ impl Disk for RealDisk {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        Ok(Arc::new(RealFile(section(|| options.open(path))?)))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(path)
+        section(|| std::fs::create_dir_all(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        section(|| std::fs::rename(from, to))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        section(|| std::fs::remove_file(path))
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_dir_all(path)
+        section(|| std::fs::remove_dir_all(path))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
@@ -267,7 +326,7 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        std::fs::File::open(path)?.sync_all()
+        section(|| std::fs::File::open(path)?.sync_all())
     }
 
     fn space(&self, path: &Path) -> io::Result<(u64, u64)> {

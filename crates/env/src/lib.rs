@@ -12,6 +12,7 @@ pub mod disk;
 pub mod mem_disk;
 pub mod net;
 pub mod rng;
+pub mod sections;
 pub mod tasks;
 
 use std::sync::Arc;

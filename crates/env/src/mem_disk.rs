@@ -16,6 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// The system's number of "input/output error".
+const EIO: i32 = 5;
 /// Unit in which an unsynced write is torn.
 const BLOCK_BYTES: usize = 512;
 
@@ -232,6 +234,13 @@ impl MemDisk {
         self.state().open.values().sum()
     }
 
+    /// The names of files that are open.
+    pub fn open_paths(&self) -> Vec<PathBuf> {
+        let state = self.state();
+        let is_open = |entry: &(&PathBuf, &InodeId)| state.open.contains_key(entry.1);
+        state.files.iter().filter(is_open).map(|(path, _)| path.clone()).collect()
+    }
+
     /// What all crashes together did.
     pub fn crashes(&self) -> CrashStats {
         self.state().crashes
@@ -274,7 +283,7 @@ impl State {
     /// Fails where the directory does.
     fn reach(&self, path: &Path) -> io::Result<()> {
         match &self.faults.failing_directory {
-            Some(dir) if path.starts_with(dir) => Err(eio("the directory is out of reach")),
+            Some(dir) if path.starts_with(dir) => Err(io::Error::from_raw_os_error(EIO)),
             _ => Ok(()),
         }
     }

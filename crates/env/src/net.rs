@@ -1,14 +1,33 @@
 //! Sockets: TCP in production, a simulated network in tests.
 
+use crate::disk::File;
 use futures::future::BoxFuture;
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A connected byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     fn peer_addr(&self) -> io::Result<SocketAddr>;
     fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// Writes up to `len` bytes of a file, from `position`, without bringing them into this process
+    /// (sendfile); gives how many, 0 at the file's end. `Unsupported` where the stream or the file
+    /// cannot do that. Waits for the device if the bytes are not in memory: see `File::read_at_now`.
+    ///
+    /// Bytes that were given to the network may still be read from the file's pages until the peer
+    /// has them: what is overwritten meanwhile can arrive as either.
+    fn poll_send_file(
+        &mut self,
+        context: &mut Context<'_>,
+        file: &dyn File,
+        position: u64,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let _ = (context, file, position, len);
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 /// Any stream, boxed. It is `AsyncRead + AsyncWrite` itself.
@@ -84,6 +103,41 @@ impl Stream for tokio::net::TcpStream {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         tokio::net::TcpStream::local_addr(self)
     }
+
+    #[cfg(target_os = "linux")]
+    fn poll_send_file(
+        &mut self,
+        context: &mut Context<'_>,
+        file: &dyn File,
+        position: u64,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let Some(file) = file.system() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let socket = &*self;
+        loop {
+            match socket.poll_write_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            let sent = socket.try_io(tokio::io::Interest::WRITABLE, || {
+                let mut at = position;
+                Ok(rustix::fs::sendfile(socket, file, Some(&mut at), len)?)
+            });
+            match sent {
+                // Not ready after all: the next look registers this task.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The file system has no such way to its pages.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+                }
+                other => return Poll::Ready(other),
+            }
+        }
+    }
 }
 
 struct RealListener(tokio::net::TcpListener);
@@ -138,6 +192,70 @@ impl Network for RealNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::{Disk, MemDisk, Open, RealDisk};
+    use std::path::Path;
+    use tokio::io::AsyncReadExt;
+
+    async fn pair() -> (BoxStream, BoxStream) {
+        let listener = RealNetwork.listen("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (near, far) = tokio::join!(RealNetwork.connect(&address), listener.accept());
+        (near.expect("connected"), far.expect("accepted"))
+    }
+
+    async fn send_file(
+        stream: &mut BoxStream,
+        file: &dyn File,
+        position: u64,
+        len: usize,
+    ) -> io::Result<usize> {
+        std::future::poll_fn(|context| stream.poll_send_file(context, file, position, len)).await
+    }
+
+    /// A file of the system, without a name once this returns.
+    fn real_file(content: &[u8]) -> std::sync::Arc<dyn File> {
+        let name = format!("send-file-{}-{}", std::process::id(), content.len());
+        let path = std::env::temp_dir().join(name);
+        let file = RealDisk.open(&path, Open::Create).expect("opened");
+        RealDisk.remove_file(&path).expect("removed");
+        file.write_all_at(content, 0).expect("written");
+        file
+    }
+
+    #[tokio::test]
+    async fn a_file_is_sent_in_parts_as_the_peer_takes_them_and_ends_where_it_ends() {
+        let content: Vec<u8> = (0..8_000_000u32).map(|at| (at / 7) as u8).collect();
+        let file = real_file(&content);
+        let (mut near, mut far) = pair().await;
+        let sender = async {
+            let mut at = 1000;
+            let mut parts = 0;
+            loop {
+                match send_file(&mut near, &*file, at, 1 << 30).await.expect("sent") {
+                    0 => break,
+                    count => at += count as u64,
+                }
+                parts += 1;
+            }
+            drop(near);
+            parts
+        };
+        let mut got = Vec::new();
+        let (parts, read) = tokio::join!(sender, far.read_to_end(&mut got));
+        read.expect("read to the end");
+        assert!(parts > 1, "no socket buffer holds all of it");
+        assert!(got == content[1000..], "{} bytes", got.len());
+    }
+
+    #[tokio::test]
+    async fn only_real_files_are_sent_to_real_sockets() {
+        let disk = MemDisk::new();
+        let file = disk.open(Path::new("file"), Open::Create).expect("opened");
+        file.write_all_at(b"bytes", 0).expect("written");
+        let (mut near, _far) = pair().await;
+        let refused = send_file(&mut near, &*file, 0, 5).await.expect_err("no system's file");
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+    }
 
     #[tokio::test]
     async fn accepted_sockets_have_the_buffers_of_their_listener() {

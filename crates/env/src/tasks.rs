@@ -3,6 +3,7 @@
 //! Blocking work has a thread of its own, except in a simulation ([`simulate_blocking`]), where it
 //! is a task that takes as long as the simulation says and is done at one moment in between.
 
+use crate::sections::on_blocking_thread;
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
@@ -94,7 +95,7 @@ pub fn simulate_blocking(times: Option<Rc<dyn Fn() -> (Duration, Duration)>>) {
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let times = SIMULATED.with(|simulated| simulated.borrow().clone()).map(|times| times());
     let done = match times {
-        None => tokio::task::spawn_blocking(work),
+        None => tokio::task::spawn_blocking(|| on_blocking_thread(work)),
         Some((before, after)) => tokio::spawn(async move {
             tokio::time::sleep(before).await;
             let done = work();
@@ -107,5 +108,6 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 /// Starts a named thread of the process's life, for a single-writer loop such as the Raft log's.
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+    let work = || on_blocking_thread(work);
     std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started")
 }

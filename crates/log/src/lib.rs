@@ -54,6 +54,7 @@ pub use meta_properties::MetaProperties;
 pub use partition::{
     Appended, Damage, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints, Retained,
 };
+pub use producers::{BatchMark, ProducerEntry, Producers};
 pub use read::{ReadPlan, TimestampOffset, TimestampSearch};
 pub use removal::RemovalJob;
 pub use sync::{SyncJob, Synced};

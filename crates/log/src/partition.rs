@@ -209,6 +209,11 @@ impl PartitionLog {
         Some((entry.epoch, sequence, last.map_or(Offset::NONE, |mark| mark.last_offset)))
     }
 
+    /// All that is remembered of producers; for tests that make the same anew from the batches.
+    pub fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
     /// Forgets producers that were silent for `producer_expiration_ms`.
     pub fn expire_producers(&mut self, now: Timestamp) {
         self.producers.expire(Timestamp(now.0.saturating_sub(self.config.producer_expiration_ms)));

@@ -4,10 +4,14 @@
 //! [`Faults::heal_all`]; every fault is counted when it has taken effect.
 
 use crate::net::Delay;
+use crate::node::DiskHealth;
 use crate::plan::FaultKind;
+use crate::rot;
 use crate::world::World;
 use rand::Rng;
 use rand::seq::SliceRandom;
+use std::path::Path;
+use types::NodeId;
 
 /// A cut of the power after a disk that stopped comes within this time.
 const TORN_US: u64 = 60_000;
@@ -15,6 +19,15 @@ const TORN_US: u64 = 60_000;
 const TORN_CHANGES: u64 = 40;
 /// How wrong a wall clock gets, at most.
 const WALL_JUMP_MS: i64 = 3_600_000;
+/// How long a flapping link stays as it is, at most.
+const FLAP_US: u64 = 600_000;
+/// What a disk still takes when it is nearly full, at most.
+const ROOM_BYTES: u64 = 64 << 10;
+/// How often it is looked whether a node may come back with a damaged disk.
+const LOOK_AGAIN_US: u64 = 100_000;
+/// After this time from the heal, an operator gives a node that its damaged disk keeps from being
+/// whole an empty one.
+const PATIENCE_US: u64 = 30_000_000;
 
 /// What mends a fault.
 enum Heal {
@@ -22,9 +35,15 @@ enum Heal {
     CutPower(usize),
     Resume(usize),
     Uncut(Vec<(usize, usize)>),
+    /// Links that are turned on and off until a time.
+    Flap(Vec<(usize, usize)>, bool, u64),
     Speed(Vec<(usize, usize)>),
     Disk(usize),
     Wall(usize),
+    Room(usize),
+    Directory(usize),
+    /// The node is down and will find a bit turned.
+    Rot(usize),
 }
 
 struct Active {
@@ -37,6 +56,11 @@ struct Active {
 pub struct Faults {
     active: Vec<Active>,
     next_at: u64,
+    /// When everything was mended; then nothing is broken any more.
+    healed_at: Option<u64>,
+    /// The node whose disk was damaged or replaced last, until the cluster is whole again. There is
+    /// one at a time: more would be more than the replicas can bear.
+    patient: Option<usize>,
 }
 
 impl Faults {
@@ -63,11 +87,30 @@ impl Faults {
         self.active = later;
         let due: Vec<Active> = due;
         due.into_iter().for_each(|one| self.mend(one.heal, world));
+        self.replace_patient(world);
+    }
+
+    /// What an operator does about a node that a damaged disk keeps down.
+    fn replace_patient(&mut self, world: &mut World) {
+        let Some(host) = self.patient else { return };
+        let is_late = self.healed_at.is_some_and(|at| world.now > at + PATIENCE_US);
+        if is_late && world.nodes[host].health == DiskHealth::Rotten && !world.is_whole() {
+            self.replace_disk(host, world);
+        }
+    }
+
+    /// A program ended by itself, since its disk is damaged, or never will be whole.
+    pub fn replace_disk(&mut self, host: usize, world: &mut World) {
+        tracing::info!(host = host + 1, "the disk is replaced");
+        world.counters.add("damaged disks replaced", 1);
+        world.wipe(host);
+        self.start_later(host, world);
     }
 
     /// Mends everything now; programs that stop in order are started when they have.
     pub fn heal_all(&mut self, world: &mut World) {
         tracing::info!("heal");
+        self.healed_at = Some(world.now);
         for one in std::mem::take(&mut self.active) {
             self.mend(one.heal, world);
         }
@@ -108,6 +151,16 @@ impl Faults {
                 let delay = world.plan.delay;
                 links.into_iter().for_each(|(from, to)| world.network.delay(from, to, delay));
             }
+            Heal::Flap(links, is_cut, until) => self.flap(links, is_cut, until, world),
+            Heal::Room(host) => {
+                world.nodes[host].disk.set_capacity(None);
+                self.disk_mended(host, false, world);
+            }
+            Heal::Directory(host) => {
+                world.nodes[host].disk.fail_directory(None);
+                self.disk_mended(host, true, world);
+            }
+            Heal::Rot(host) => self.rot(host, world),
             Heal::Disk(host) => world.disks.max_us[host].set(world.plan.disk_us),
             Heal::Wall(host) => world.nodes[host].clock.shift_wall(0),
         }
@@ -117,6 +170,15 @@ impl Faults {
     fn inject(&mut self, kind: FaultKind, world: &mut World) -> bool {
         let up = world.running();
         let Some(victim) = pick(&up, world) else { return false };
+        let needs_sound_disk = [
+            FaultKind::TornPowerCut,
+            FaultKind::NoSpace,
+            FaultKind::DirectoryFails,
+            FaultKind::BitRot,
+        ];
+        if needs_sound_disk.contains(&kind) && world.nodes[victim].health != DiskHealth::Sound {
+            return false;
+        }
         match kind {
             FaultKind::Kill => self.kill(&[victim], world),
             FaultKind::KillAll => self.kill(&up, world),
@@ -146,8 +208,113 @@ impl Faults {
                 world.nodes[victim].clock.shift_wall(jump);
                 self.until(Heal::Wall(victim), world);
             }
+            FaultKind::Flap => {
+                let links = if world.rng.random_bool(0.7) {
+                    two_ways(world)
+                } else {
+                    one_way(victim, world)
+                };
+                let until = world.now + world.plan.fault_length_us;
+                self.flap(links, false, until, world);
+            }
+            FaultKind::NoSpace => self.fill(victim, world),
+            FaultKind::DirectoryFails => self.fail_directory(victim, world),
+            FaultKind::BitRot | FaultKind::Wipe => return self.damage(kind, victim, world),
         }
         true
+    }
+
+    fn flap(&mut self, links: Vec<(usize, usize)>, is_cut: bool, until: u64, world: &mut World) {
+        let is_over = self.healed_at.is_some() || world.now >= until;
+        let is_cut = !is_over && !is_cut;
+        links.iter().for_each(|(from, to)| world.network.cut(*from, *to, is_cut));
+        if !is_over {
+            world.counters.add("turns of flapping links", 1);
+            let at = world.now + world.rng.random_range(10_000..FLAP_US);
+            self.active.push(Active { until: at, heal: Heal::Flap(links, is_cut, until) });
+        }
+    }
+
+    fn fill(&mut self, host: usize, world: &mut World) {
+        let node = &mut world.nodes[host];
+        let room = world.rng.random_range(0..ROOM_BYTES);
+        node.disk.set_capacity(Some(node.disk.used() + room));
+        node.health = DiskHealth::Failing;
+        self.until(Heal::Room(host), world);
+    }
+
+    fn fail_directory(&mut self, host: usize, world: &mut World) {
+        let directories = world.plan.log_dirs();
+        let which = world.rng.random_range(0..directories.len());
+        let node = &mut world.nodes[host];
+        match world.rng.random_range(0..3) {
+            0 => node.disk.fail_directory(Some(Path::new(&directories[which]))),
+            1 => node.disk.fail_syncs(Some(&directories[which])),
+            _ => node.disk.fail_writes(Some(&directories[which])),
+        }
+        node.health = DiskHealth::Failing;
+        self.until(Heal::Directory(host), world);
+    }
+
+    /// The disk works again. A program that has met its failure believes it no more until it is
+    /// started again; one that has only found it full goes on.
+    fn disk_mended(&mut self, host: usize, starts_again: bool, world: &mut World) {
+        let node = &mut world.nodes[host];
+        node.disk.fail_syncs(None);
+        node.disk.fail_writes(None);
+        let is_torn = |one: &Active| matches!(one.heal, Heal::CutPower(of) if of == host);
+        if node.health == DiskHealth::Failing && !self.active.iter().any(is_torn) {
+            node.health = DiskHealth::Sound;
+        }
+        if starts_again && node.is_running() {
+            world.kill(host);
+        }
+        if !world.nodes[host].is_running() {
+            self.start_later(host, world);
+        }
+    }
+
+    /// Damages or replaces the content of one disk: only while every other copy is whole.
+    fn damage(&mut self, kind: FaultKind, host: usize, world: &mut World) -> bool {
+        if !world.is_whole() || !world.has_all_voters() {
+            return false;
+        }
+        if let Some(before) = self.patient.replace(host) {
+            world.nodes[before].health = DiskHealth::Sound;
+        }
+        if kind == FaultKind::Wipe {
+            world.wipe(host);
+            self.start_later(host, world);
+            return true;
+        }
+        world.kill(host);
+        self.until(Heal::Rot(host), world);
+        // It is counted when the bit is turned.
+        false
+    }
+
+    /// Turns a bit once nobody counts on this node, and starts it.
+    fn rot(&mut self, host: usize, world: &mut World) {
+        if world.nodes[host].is_running() {
+            return;
+        }
+        let id = NodeId(host as i32 + 1);
+        let is_needed = world
+            .newest()
+            .partitions()
+            .any(|(_, partition)| partition.isr.contains(&id) || partition.elr.contains(&id));
+        if is_needed && self.healed_at.is_none() {
+            let until = world.now + LOOK_AGAIN_US;
+            self.active.push(Active { until, heal: Heal::Rot(host) });
+            return;
+        }
+        if !is_needed && let Some(file) = rot::turn_a_bit(&world.nodes[host].disk, &mut world.rng) {
+            tracing::info!(host = host + 1, file = %file.display(), "a bit is turned");
+            world.counters.fault(FaultKind::BitRot);
+            world.counters.add(&format!("bits turned in {}", rot::kind_of(&file)), 1);
+            world.nodes[host].health = DiskHealth::Rotten;
+        }
+        world.start(host);
     }
 
     fn kill(&mut self, hosts: &[usize], world: &mut World) {

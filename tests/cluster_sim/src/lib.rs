@@ -19,6 +19,7 @@ mod net;
 mod node;
 mod plan;
 mod program;
+mod rot;
 mod workload;
 mod world;
 

@@ -1,7 +1,7 @@
 //! What can be seen of the cluster at a moment, for the invariants.
 
 use crate::node::Node;
-use broker::replica::{Partition, PartitionView};
+use broker::replica::{Leadership, Partition, PartitionView};
 use metadata::Image;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ pub struct NodeLook {
     pub controller: Option<controller::Status>,
     /// The metadata as its controller has applied it, and as its broker has.
     pub images: Vec<Arc<Image>>,
+    pub raft: Option<controller::Inspection>,
     pub replicas: BTreeMap<TopicIdPartition, Replica>,
     pub is_ready: bool,
 }
@@ -22,6 +23,7 @@ pub struct NodeLook {
 pub struct Replica {
     pub partition: Arc<Partition>,
     pub view: PartitionView,
+    pub leadership: Option<Leadership>,
 }
 
 /// The cluster.
@@ -41,7 +43,8 @@ impl NodeLook {
             images.push(broker.context().image.load());
             for (id, partition) in broker.context().replicas.partitions().iter() {
                 let view = partition.view();
-                replicas.insert(*id, Replica { partition: partition.clone(), view });
+                let leadership = partition.leadership();
+                replicas.insert(*id, Replica { partition: partition.clone(), view, leadership });
             }
         }
         Some(NodeLook {
@@ -49,6 +52,7 @@ impl NodeLook {
             start: node.starts,
             controller: view.controller(),
             images,
+            raft: view.raft().cloned(),
             replicas,
             is_ready: broker.is_some_and(broker::Broker::is_ready),
         })

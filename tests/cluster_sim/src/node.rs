@@ -25,10 +25,19 @@ pub struct Node {
     /// Starts so far.
     pub starts: u64,
     pub is_paused: bool,
-    /// The disk fails, or soon will: the program may end by itself.
-    pub has_failing_disk: bool,
+    pub health: DiskHealth,
     /// The program was told to stop.
     is_stopping: bool,
+}
+
+/// What is the matter with a node's disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskHealth {
+    Sound,
+    /// It fails, or soon will: the program may end by itself, and is started when that is mended.
+    Failing,
+    /// Some of what it holds is wrong: if the program ends by itself, the disk is replaced.
+    Rotten,
 }
 
 struct Running {
@@ -51,7 +60,7 @@ impl Node {
             running: None,
             starts: 0,
             is_paused: false,
-            has_failing_disk: false,
+            health: DiskHealth::Sound,
             is_stopping: false,
         }
     }
@@ -95,12 +104,12 @@ impl Node {
     /// After so many more changes of the disk, every one fails.
     pub fn stop_disk_after(&mut self, changes: u64) {
         self.disk.stop_after(Some(changes));
-        self.has_failing_disk = true;
+        self.health = DiskHealth::Failing;
     }
 
     /// Whether the program may end by itself now.
     pub fn may_end(&self) -> bool {
-        self.has_failing_disk || self.is_stopping
+        self.health != DiskHealth::Sound || self.is_stopping
     }
 
     /// Tells the program to stop in order.
@@ -118,6 +127,14 @@ impl Node {
         running.ended.lock().expect("one thread").take()
     }
 
+    /// Lets go of a program that has ended in order; how many of its tasks have not ended.
+    pub fn end(&mut self) -> usize {
+        let tasks = self.running.take().map_or(0, |running| running.program.end());
+        self.network.end_program(self.host, true);
+        self.is_stopping = false;
+        tasks
+    }
+
     /// Ends the program at once; the machine stays.
     pub fn kill(&mut self) {
         self.disk.end_program();
@@ -127,6 +144,13 @@ impl Node {
         self.is_stopping = false;
     }
 
+    /// Ends the program and puts an empty disk into the machine.
+    pub fn wipe(&mut self) {
+        self.kill();
+        self.disk.wipe();
+        self.health = DiskHealth::Sound;
+    }
+
     /// Cuts the power: what is not synced is kept, lost or torn, as the seed says.
     pub fn cut_power(&mut self, seed: u64) {
         self.disk.crash(seed);
@@ -134,6 +158,8 @@ impl Node {
         self.running = None;
         self.is_paused = false;
         self.is_stopping = false;
-        self.has_failing_disk = false;
+        if self.health == DiskHealth::Failing {
+            self.health = DiskHealth::Sound;
+        }
     }
 }

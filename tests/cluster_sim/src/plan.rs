@@ -23,13 +23,24 @@ pub enum FaultKind {
     Cut,
     /// One way of one link.
     CutOneWay,
+    /// The same, on and off in quick turns.
+    Flap,
     SlowLink,
     SlowDisk,
+    /// The wall clock jumps, forward or back.
     WallJump,
+    /// The disk takes little more, or nothing.
+    NoSpace,
+    /// One log directory fails in every way until the disk is mended and the node started again.
+    DirectoryFails,
+    /// A bit of a file that recovery reads is wrong at the next start.
+    BitRot,
+    /// The node comes back with an empty disk.
+    Wipe,
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 12] = [
+    pub const ALL: [FaultKind; 17] = [
         FaultKind::Kill,
         FaultKind::PowerCut,
         FaultKind::TornPowerCut,
@@ -39,12 +50,18 @@ impl FaultKind {
         FaultKind::Pause,
         FaultKind::Cut,
         FaultKind::CutOneWay,
+        FaultKind::Flap,
         FaultKind::SlowLink,
         FaultKind::SlowDisk,
         FaultKind::WallJump,
+        FaultKind::NoSpace,
+        FaultKind::DirectoryFails,
+        FaultKind::BitRot,
+        FaultKind::Wipe,
     ];
 
-    /// Whether unsynced data may be lost by it.
+    /// Whether unsynced data may be lost by it. What takes one disk's content is done only where all
+    /// others are in sync.
     fn loses_data(self) -> bool {
         match self {
             FaultKind::PowerCut | FaultKind::TornPowerCut | FaultKind::PowerCutAll => true,
@@ -54,9 +71,14 @@ impl FaultKind {
             | FaultKind::Pause
             | FaultKind::Cut
             | FaultKind::CutOneWay
+            | FaultKind::Flap
             | FaultKind::SlowLink
             | FaultKind::SlowDisk
-            | FaultKind::WallJump => false,
+            | FaultKind::WallJump
+            | FaultKind::NoSpace
+            | FaultKind::DirectoryFails
+            | FaultKind::BitRot
+            | FaultKind::Wipe => false,
         }
     }
 }
@@ -71,6 +93,8 @@ pub struct Plan {
     pub min_isr: i32,
     /// `ottla.durability=synced`. Without it, nothing that loses unsynced data is done.
     pub synced: bool,
+    /// Log directories of each node.
+    pub directories: usize,
     pub segment_bytes: u32,
     pub heartbeat_ms: u32,
     pub session_ms: u32,
@@ -128,6 +152,7 @@ impl Plan {
             replication_factor: 3,
             min_isr: one_of(rng, &[2, 2, 2, 1]),
             synced,
+            directories: one_of(rng, &[1, 1, 2]),
             segment_bytes: one_of(rng, &[4 << 10, 16 << 10, 1 << 20]),
             heartbeat_ms,
             session_ms: heartbeat_ms * one_of(rng, &[4, 5, 10]),
@@ -171,6 +196,11 @@ impl Plan {
         voters.join(",")
     }
 
+    /// The first holds the controller's files, too.
+    pub fn log_dirs(&self) -> Vec<String> {
+        (0..self.directories).map(|number| format!("/data{number}")).collect()
+    }
+
     pub fn bootstrap(&self) -> Vec<String> {
         (1..=self.nodes).map(|id| format!("n{id}:9092")).collect()
     }
@@ -183,7 +213,7 @@ impl Plan {
              process.roles=broker,controller\n\
              listeners=PLAINTEXT://n{id}:9092,CONTROLLER://n{id}:9093,GRPC://n{id}:9094\n\
              controller.quorum.voters={}\n\
-             log.dirs=/data\n\
+             log.dirs={}\n\
              ottla.http.listener=\n\
              num.recovery.threads.per.data.dir=1\n\
              broker.heartbeat.interval.ms={}\n\
@@ -203,6 +233,7 @@ impl Plan {
              offsets.topic.num.partitions=2\n\
              offsets.topic.replication.factor=3\n",
             self.voters(),
+            self.log_dirs().join(","),
             self.heartbeat_ms,
             self.session_ms,
             self.raft_heartbeat_ms,

@@ -33,6 +33,11 @@ impl Program {
         drop(self.runtime.spawn(main));
     }
 
+    /// Drops what is left of the program; how many tasks were alive.
+    pub fn end(self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+
     /// Runs everything that is due until `now`. After a pause, time jumps first.
     pub fn run_until(&mut self, now: u64, tick: u64) {
         let target = self.origin + Duration::from_micros(now - self.started);

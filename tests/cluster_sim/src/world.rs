@@ -11,7 +11,7 @@ use crate::faults::Faults;
 use crate::invariants::{self, Invariant};
 use crate::look::{Look, NodeLook};
 use crate::net::SimNetwork;
-use crate::node::Node;
+use crate::node::{DiskHealth, Node};
 use crate::plan::Plan;
 use crate::program::Program;
 use crate::workload::{Phase, Workload};
@@ -21,6 +21,7 @@ use metadata::Image;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ const TICK_US: u64 = 1_000;
 const BIRTH_US: u64 = 30_000_000;
 /// Until then, a healed cluster is whole again and has proved it.
 const RECOVERY_US: u64 = 120_000_000;
+/// Until then, programs that are told to stop have stopped.
+const DRAIN_US: u64 = 30_000_000;
 /// How often the invariants are checked.
 const CHECK_US: u64 = 10_000;
 
@@ -60,6 +63,7 @@ pub struct World {
     faults: Faults,
     invariants: Vec<Box<dyn Invariant>>,
     newest: Arc<Image>,
+    is_draining: bool,
     violation: Option<String>,
 }
 
@@ -100,6 +104,7 @@ impl World {
             faults: Faults::default(),
             invariants: invariants::all(plan.min_isr),
             newest: Arc::default(),
+            is_draining: false,
             violation: None,
             plan,
         }
@@ -142,7 +147,25 @@ impl World {
         }) {
             return;
         }
-        self.run_until(RECOVERY_US, "all replicas are equal", World::is_equal);
+        if self.run_until(RECOVERY_US, "all replicas are equal", World::is_equal) {
+            self.drain();
+        }
+    }
+
+    /// I14: programs that are told to stop end in time and leave nothing behind.
+    fn drain(&mut self) {
+        self.is_draining = true;
+        for host in 0..self.nodes.len() {
+            context::set_turn(host, self.now);
+            self.nodes[host].tell_to_stop();
+        }
+        self.run_until(DRAIN_US, "all nodes have stopped", |world| {
+            world.nodes.iter().all(|node| !node.is_running())
+        });
+        let left = |node: &Node| (node.disk.open_files() > 0).then(|| node.disk.open_paths());
+        if let Some(paths) = self.nodes.iter().find_map(left) {
+            self.violation.get_or_insert(format!("files are still open: {paths:?} (I14)"));
+        }
     }
 
     fn with_faults(&mut self, work: impl FnOnce(&mut Faults, &mut World)) {
@@ -158,15 +181,38 @@ impl World {
         self.nodes.iter().filter(is_up).map(|node| node.host).collect()
     }
 
+    /// Ends a program at once. What it did since the last look is looked at first.
     pub fn kill(&mut self, host: usize) {
+        self.check();
         context::set_turn(host, self.now);
         self.nodes[host].kill();
     }
 
+    pub fn wipe(&mut self, host: usize) {
+        self.check();
+        context::set_turn(host, self.now);
+        self.nodes[host].wipe();
+    }
+
     pub fn cut_power(&mut self, host: usize) {
+        self.check();
         let seed = self.rng.random();
         context::set_turn(host, self.now);
         self.nodes[host].cut_power(seed);
+    }
+
+    /// The newest metadata that any node has applied.
+    pub fn newest(&self) -> &Image {
+        &self.newest
+    }
+
+    /// Every node is a voter, as it is now and not as it was before its disk was replaced.
+    pub fn has_all_voters(&self) -> bool {
+        let facts: Vec<_> = self.nodes.iter().filter_map(|node| node.view()?.raft()).collect();
+        let facts: Vec<_> = facts.into_iter().map(controller::Inspection::facts).collect();
+        let members: BTreeSet<_> = facts.iter().map(|one| one.member).collect();
+        facts.len() == self.nodes.len()
+            && facts.iter().all(|one| one.voters == members && !one.is_joint)
     }
 
     fn look(&mut self) -> Look {
@@ -189,7 +235,7 @@ impl World {
     }
 
     /// Every node is there and knows the newest metadata, and every replica is in sync.
-    fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         let looks: Vec<NodeLook> = self.nodes.iter().filter_map(NodeLook::of).collect();
         let is_whole = |partition: &metadata::Partition| {
             partition.isr.len() == partition.replicas.len()
@@ -228,7 +274,7 @@ impl World {
     fn run_until(&mut self, time: u64, what: &str, holds: impl Fn(&World) -> bool) -> bool {
         let end = self.now + time;
         while self.violation.is_none() {
-            if holds(self) {
+            if self.now.is_multiple_of(CHECK_US) && holds(self) {
                 return true;
             }
             if self.now >= end {
@@ -275,9 +321,29 @@ impl World {
             self.violation = Some(format!("n{} failed: {error}", host + 1));
         }
         tracing::info!(?result, "the program has ended");
+        self.check();
+        if self.is_draining {
+            return self.drained(host);
+        }
         self.nodes[host].kill();
-        if !self.nodes[host].has_failing_disk {
-            self.with_faults(|faults, world| faults.start_later(host, world));
+        match self.nodes[host].health {
+            DiskHealth::Sound => {
+                self.with_faults(|faults, world| faults.start_later(host, world));
+            }
+            DiskHealth::Failing => self.counters.add("programs ended by a failing disk", 1),
+            DiskHealth::Rotten => {
+                self.with_faults(|faults, world| faults.replace_disk(host, world));
+            }
+        }
+    }
+
+    /// A program has stopped at the end of the run.
+    fn drained(&mut self, host: usize) {
+        let tasks = self.nodes[host].end();
+        self.counters.add("programs stopped to the end", 1);
+        if tasks > 0 {
+            let text = format!("n{} has stopped and {tasks} tasks still run (I14)", host + 1);
+            self.violation.get_or_insert(text);
         }
     }
 
@@ -288,6 +354,11 @@ impl World {
             counters.add("acked records", history.acked());
             counters.add("records read", history.reads);
             counters.add("failed records", history.failed);
+        }
+        for crashes in self.nodes.iter().map(|node| node.disk.crashes()) {
+            counters.add("writes lost in power cuts", crashes.lost_writes);
+            counters.add("writes torn in power cuts", crashes.torn_writes);
+            counters.add("names lost in power cuts", crashes.lost_names);
         }
         let net = self.network.counters();
         counters.add("connections", net.connections);

@@ -6,13 +6,14 @@
 
 use super::codec::{self, CodecError};
 use super::types::{Entry, LogId, TypeConfig, Vote};
+use super::inspection::EntryFacts;
 use crate::store::journal::{Durable, Journal, OnDurable};
 use bytes::Bytes;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use rpc::raft as pb;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use tokio::sync::oneshot;
 
 /// Most bytes of entries given to one replication read: bounds an append request.
@@ -32,6 +33,18 @@ impl LogStore {
     /// Whether nothing was ever logged here (a vote may have been given).
     pub fn is_empty(&self) -> bool {
         self.journal.range().is_empty() && self.journal.state().purged_index.is_none()
+    }
+
+    pub(super) fn range(&self) -> Range<u64> {
+        self.journal.range()
+    }
+
+    pub(super) fn entries(&self, range: Range<u64>) -> io::Result<Vec<EntryFacts>> {
+        let facts = |bytes: Bytes| {
+            let id = codec::entry_from_bytes(&bytes)?.log_id;
+            Ok(EntryFacts { index: id.index, term: id.leader_id.term, bytes })
+        };
+        self.journal.read(range)?.into_iter().map(facts).collect()
     }
 
     async fn durable(&self, give: impl FnOnce(OnDurable)) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! is not known are told apart.
 
 mod codec;
+mod inspection;
 mod log_store;
 mod network;
 mod report;
@@ -14,6 +15,7 @@ mod state_machine;
 mod suite_test;
 mod types;
 
+pub use inspection::{EntryFacts, Inspection, RaftFacts};
 pub use network::MESSAGE_BYTES_MAX;
 pub use report::{Member, Report};
 pub use service::RaftService;
@@ -153,6 +155,11 @@ impl MetaRaft {
     /// Who leads, who is a member, how far everyone is.
     pub fn report(&self) -> Report {
         self.report.borrow().clone()
+    }
+
+    /// For tests that look inside.
+    pub fn inspection(&self) -> Inspection {
+        Inspection::new(self.raft.clone(), self.log.clone())
     }
 
     pub fn watch(&self) -> watch::Receiver<Report> {

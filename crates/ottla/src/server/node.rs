@@ -58,6 +58,10 @@ pub enum NodeError {
 pub(super) fn run(options: Options, env: Env) -> Result<(), NodeError> {
     let control = ControlThread::start()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // One more than the cores: a disk that hangs may keep some, and one is to stay free.
+    let workers = std::thread::available_parallelism().map_or(1, usize::from) + 1;
+    env::sections::set_workers(workers);
+    builder.worker_threads(workers);
     let runtime = builder.enable_all().thread_name("node").build()?;
     let result = runtime.block_on(live(options, env, &control));
     runtime.shutdown_timeout(RUNTIME_GRACE);
@@ -131,6 +135,7 @@ pub(super) struct Parts {
     pub(super) broker: OnceLock<Broker>,
     pub(super) controller: OnceLock<watch::Receiver<controller::Status>>,
     pub(super) metadata: OnceLock<Images>,
+    pub(super) raft: OnceLock<controller::Inspection>,
     stopping: AtomicBool,
 }
 
@@ -237,6 +242,9 @@ impl<'a> Node<'a> {
         });
         let _ = self.parts.controller.set(status);
         let _ = self.parts.metadata.set(Box::new(controller.images()));
+        if self.options.simulated {
+            let _ = self.parts.raft.set(controller.inspection());
+        }
         self.controller = Some(controller);
         Ok(())
     }

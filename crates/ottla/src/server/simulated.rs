@@ -26,6 +26,11 @@ impl NodeView {
         self.0.controller.get().map(|status| status.borrow().clone())
     }
 
+    /// What the controller's Raft holds.
+    pub fn raft(&self) -> Option<&controller::Inspection> {
+        self.0.raft.get()
+    }
+
     /// The metadata as the controller has applied it.
     pub fn metadata(&self) -> Option<Arc<metadata::Image>> {
         self.0.metadata.get().map(|image| image())

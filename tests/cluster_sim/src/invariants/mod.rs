@@ -8,6 +8,9 @@ mod isr_is_sound;
 mod offsets_in_order;
 mod one_controller_per_term;
 mod one_leader_per_epoch;
+mod quorum_covers_candidates;
+mod raft_is_sound;
+mod state_follows_from_log;
 mod watermark_covered;
 
 use crate::counters::Counters;
@@ -31,5 +34,8 @@ pub fn all(min_isr: i32) -> Vec<Box<dyn Invariant>> {
         Box::<watermark_covered::WatermarkCovered>::default(),
         Box::<isr_holds_committed::IsrHoldsCommitted>::default(),
         Box::<committed_stays::CommittedStays>::default(),
+        Box::new(quorum_covers_candidates::QuorumCoversCandidates::new(min_isr)),
+        Box::<raft_is_sound::RaftIsSound>::default(),
+        Box::<state_follows_from_log::StateFollowsFromLog>::default(),
     ]
 }
