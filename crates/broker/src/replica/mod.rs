@@ -28,6 +28,6 @@ mod waits;
 pub use leading::AppendTicket;
 pub use lookups::FoundOffset;
 pub use manager::ReplicaManager;
-pub use partition::{ConsumerRead, Partition, PartitionView, PlannedRead};
+pub use partition::{ConsumerRead, Leadership, Partition, PartitionView, PlannedRead};
 pub use settings::topic_config;
 pub use waits::FetchWait;

@@ -143,6 +143,14 @@ pub struct PartitionView {
     pub is_under_min_isr: bool,
 }
 
+/// Who must have a record before the leader calls it committed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leadership {
+    pub leader_epoch: LeaderEpoch,
+    /// The ISR, and those whose joining is proposed.
+    pub maximal_isr: Vec<NodeId>,
+}
+
 impl Partition {
     pub fn new(
         id: TopicIdPartition,
@@ -196,6 +204,17 @@ impl Partition {
     pub fn leads(&self) -> Option<LeaderEpoch> {
         match &self.lock().role {
             Role::Leading(leader) => Some(leader.leader_epoch()),
+            Role::Following(..) | Role::Idle => None,
+        }
+    }
+
+    /// How this broker leads, if it does; for tests that look inside.
+    pub fn leadership(&self) -> Option<Leadership> {
+        match &self.lock().role {
+            Role::Leading(leader) => Some(Leadership {
+                leader_epoch: leader.leader_epoch(),
+                maximal_isr: leader.maximal_isr(),
+            }),
             Role::Following(..) | Role::Idle => None,
         }
     }
