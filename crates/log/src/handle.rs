@@ -1,6 +1,7 @@
 //! A shared partition log.
 
 use crate::{LogDirError, PartitionLog};
+use env::sections::lock;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use types::Offset;
 
@@ -25,7 +26,7 @@ impl LogHandle {
 
     /// Panics if another thread panicked inside the log: its state cannot be trusted then.
     pub fn lock(&self) -> MutexGuard<'_, PartitionLog> {
-        self.0.log.lock().expect("no thread panicked while it held the log")
+        lock(&self.0.log).expect("no thread panicked while it held the log")
     }
 
     /// Syncs what is in the log now, without holding the lock over the sync. Callers at the same
