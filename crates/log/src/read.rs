@@ -1,27 +1,43 @@
 //! Reads that are planned under the log's lock and run outside it.
 
+use crate::segment::Segment;
 use crate::walk::{Walk, WalkError, read_batch};
 use crate::{LogDirError, ReadError};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use env::File;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use types::{LeaderEpoch, Offset, Timestamp};
 
-/// A stretch of whole batches in one segment file. Stays readable after truncation or deletion of
-/// the segment; after a truncation the bytes may be others (or fewer), so the caller checks the
-/// leader epoch again before it sends them.
+/// A stretch of whole batches in one segment file.
+///
+/// The file is written at its end only, and lives for as long as the plan does, whatever becomes of
+/// its name (retention, compaction, deletion): the plan's bytes are the log's for ever, unless a
+/// truncation cuts the file below them and other records take their place. That is what
+/// [`ReadPlan::is_intact`] finds out: bytes that were read before it said so are the planned ones.
+///
+/// What is planned below a high watermark is not cut as long as leaders are elected cleanly: every
+/// record below it is held by the whole ISR; a clean election takes its leader from there; and a
+/// follower cuts only what lies above the place where its epochs and the leader's part, which is at
+/// or above every watermark that either has told. An unclean election loses records that were
+/// promised, these among them.
 pub struct ReadPlan {
     file: Arc<dyn File>,
     start_offset: Offset,
     range: Range<u64>,
+    /// Of the segment: how often its file was cut, and how often it had been at planning.
+    cuts: Arc<AtomicU64>,
+    cuts_planned: u64,
 }
 
 impl ReadPlan {
-    pub(crate) fn new(file: Arc<dyn File>, start_offset: Offset, range: Range<u64>) -> ReadPlan {
-        ReadPlan { file, start_offset, range }
+    pub(crate) fn new(segment: &Segment, start_offset: Offset, range: Range<u64>) -> ReadPlan {
+        let cuts = segment.cuts.clone();
+        let cuts_planned = cuts.load(Ordering::SeqCst);
+        ReadPlan { file: segment.file.clone(), start_offset, range, cuts, cuts_planned }
     }
 
     /// Reads the batches: whole ones, of which the first holds the asked offset (its base offset
@@ -31,7 +47,20 @@ impl ReadPlan {
             return Ok(Bytes::new());
         }
         let bytes = self.file.read_bytes_at(self.len(), self.range.start)?;
-        Ok(if bytes.len() == self.len() { bytes } else { Bytes::new() })
+        Ok(if bytes.len() == self.len() && self.is_intact() { bytes } else { Bytes::new() })
+    }
+
+    /// The same if all is in memory; `None` if it is not, or if the log was truncated meanwhile.
+    pub fn read_now(&self) -> io::Result<Option<Bytes>> {
+        let mut bytes = BytesMut::zeroed(self.len());
+        let count = self.file.read_at_now(&mut bytes, self.range.start)?;
+        let is_whole = count == Some(self.len()) && self.is_intact();
+        Ok(is_whole.then(|| bytes.freeze()))
+    }
+
+    /// Whether the file still holds what was planned.
+    pub fn is_intact(&self) -> bool {
+        self.cuts.load(Ordering::SeqCst) == self.cuts_planned
     }
 
     /// The file, for a caller that moves the bytes another way (sendfile, mmap).

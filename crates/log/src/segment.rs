@@ -13,6 +13,7 @@ use records::BatchHeader;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use types::{Offset, Timestamp};
 
 /// The largest timestamp of a segment, and the last offset of the first batch that has it.
@@ -37,6 +38,8 @@ pub struct Segment {
     /// The node's time at the last append (as the file system has it, after opening): the age of a segment whose records are
     /// dated in the future, or not at all.
     pub touched: Timestamp,
+    /// How often the file was cut, told to the plans that read it; see [`crate::ReadPlan`].
+    pub cuts: Arc<AtomicU64>,
 }
 
 impl Segment {
@@ -72,6 +75,7 @@ impl Segment {
             bytes_since_index: 0,
             first_timestamp: None,
             touched: now,
+            cuts: Arc::default(),
         })
     }
 
@@ -99,6 +103,7 @@ impl Segment {
             bytes_since_index: 0,
             first_timestamp: None,
             touched,
+            cuts: Arc::default(),
         })
     }
 
@@ -297,6 +302,8 @@ impl Segment {
 
     /// Cuts the file at a batch boundary, the indexes with it.
     pub fn truncate(&mut self, position: u64, offset: Offset) -> io::Result<()> {
+        // Before the bytes go: whoever reads others afterwards finds the count changed.
+        self.cuts.fetch_add(1, Ordering::SeqCst);
         self.file.set_len(position)?;
         self.size = position;
         let base = self.base.0;

@@ -29,8 +29,8 @@ impl PartitionLog {
             false => None,
         };
         let Some((index, found)) = first else {
-            let file = self.segments[self.segment_index(from)].file.clone();
-            return Ok(ReadPlan::new(file, from, 0..0));
+            let segment = &self.segments[self.segment_index(from)];
+            return Ok(ReadPlan::new(segment, from, 0..0));
         };
         let segment = &self.segments[index];
         let limit = found.position.saturating_add(max_bytes as u64);
@@ -49,7 +49,7 @@ impl PartitionLog {
         if end == found.position && min_one_batch {
             end = found.end();
         }
-        Ok(ReadPlan::new(segment.file.clone(), from, found.position..end))
+        Ok(ReadPlan::new(segment, from, found.position..end))
     }
 
     /// The first batch whose last offset is at or after `offset`, with its segment's index.

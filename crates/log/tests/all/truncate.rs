@@ -126,3 +126,28 @@ fn a_sync_planned_before_a_truncation_does_not_bring_the_epochs_back() {
     assert_eq!(world.file("leader-epoch-checkpoint"), truncated);
     assert_eq!(world.reopen().latest_epoch(), LeaderEpoch(1));
 }
+
+#[test]
+fn a_plan_knows_when_its_file_was_cut_and_outlives_its_name() {
+    let world = World::new(LogConfig { segment_bytes: 400, ..small() });
+    let mut log = world.create();
+    for n in 0..20 {
+        send(&mut log, 1, n);
+    }
+    let plan = |log: &PartitionLog, from| {
+        log.read_plan(Offset(from), log.end_offset(), 1 << 20, true).unwrap()
+    };
+    let (first, last) = (plan(&log, 0), plan(&log, 19));
+    let before = first.read().unwrap();
+    assert_eq!(first.read_now().unwrap(), Some(before.clone()));
+    log.truncate_to(Offset(19)).unwrap();
+    assert!(first.is_intact(), "another segment was cut");
+    assert!(!last.is_intact());
+    // Other records of the same size take the place of what was planned.
+    log.append_as_leader(&produced(2, 0, 0, 1), LeaderEpoch(2), Timestamp(1)).unwrap();
+    assert!(last.read().unwrap().is_empty());
+    assert_eq!(last.read_now().unwrap(), None);
+    assert!(plan(&log, 19).is_intact());
+    log.truncate_fully_and_start_at(Offset(1000)).unwrap();
+    assert!(first.is_intact() && first.read().unwrap() == before, "its file lives on");
+}
