@@ -10,6 +10,8 @@ from pathlib import Path
 # ext4: from now on every read and write fails with an I/O error.
 _SHUTDOWN = 0x8004587D
 _WITHOUT_LOG = 2
+# Whoever writes waits, until it is thawed.
+_FREEZE, _THAW = 0xC0045877, 0xC0045878
 
 
 def available():
@@ -21,6 +23,7 @@ class Volume:
     """A mounted file system in a file; `close` unmounts it and removes the file."""
 
     def __init__(self, directory, name, megabytes):
+        self.is_frozen = False
         self.path = Path(directory) / name
         self.image = Path(directory) / f"{name}.img"
         self.path.mkdir(parents=True)
@@ -31,9 +34,21 @@ class Volume:
 
     def fail(self):
         """Fails the disk under whoever uses it."""
+        self._tell(_SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+
+    def freeze(self):
+        """The disk hangs: every write waits until `thaw`."""
+        self._tell(_FREEZE)
+        self.is_frozen = True
+
+    def thaw(self):
+        self.is_frozen = False
+        self._tell(_THAW)
+
+    def _tell(self, request, argument=0):
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.ioctl(handle, _SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+            fcntl.ioctl(handle, request, argument)
         finally:
             os.close(handle)
 
@@ -46,6 +61,8 @@ class Volume:
         return filler
 
     def close(self):
+        if self.is_frozen:
+            self.thaw()
         if self.path.is_mount():
             _run("umount", "-l", self.path)
         self.image.unlink(missing_ok=True)

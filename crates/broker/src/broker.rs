@@ -8,7 +8,7 @@ use crate::handlers::ApiTable;
 use crate::handlers::produce_records::Packing;
 use crate::heartbeat::Heartbeats;
 use crate::image_cell::ImageCell;
-use crate::listener::Listeners;
+use crate::listener::{Listeners, OpenConnections};
 use crate::metadata_follower::{MetadataApplier, MetadataStream, QUEUE_MAX};
 use crate::producer_ids::ProducerIds;
 use crate::registration::{Phase, Registration, leave};
@@ -93,6 +93,7 @@ impl Broker {
             steps: sender,
         };
         spawn(&control, stream.run());
+        spawn(&control, replicas.clone().watch_disks());
         let applier = MetadataApplier { core: core.clone(), replicas: replicas.clone(), steps };
         spawn(&core.tasks, applier.run());
         let phase = watch::Sender::new(Phase::CatchingUp);
@@ -207,6 +208,7 @@ fn core(options: &BrokerOptions, env: Env) -> Arc<BrokerCore> {
         broker_epoch: EpochCell::new(),
         image: ImageCell::new(),
         departed: Departed::default(),
+        connections: OpenConnections::default(),
         controller: ControllerClient::new(
             env.clone(),
             options.control.clone(),

@@ -10,6 +10,7 @@ use crate::group::GroupManager;
 use crate::handlers::ApiTable;
 use crate::handlers::produce_records::Packing;
 use crate::image_cell::ImageCell;
+use crate::listener::OpenConnections;
 use crate::producer_ids::ProducerIds;
 use crate::replica::ReplicaManager;
 use env::{Env, Tasks};
@@ -30,6 +31,8 @@ pub struct BrokerCore {
     pub image: ImageCell,
     /// Brokers fenced a moment ago.
     pub departed: Departed,
+    /// Its clients.
+    pub connections: OpenConnections,
     /// Commands to the active controller.
     pub controller: ControllerClient,
     pub metrics: Arc<telemetry::Metrics>,

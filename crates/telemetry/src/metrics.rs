@@ -146,6 +146,15 @@ impl Metrics {
         self.0.node.replicas.offline_log_dirs.set(directories as i64);
     }
 
+    pub fn disk_stalled(&self) {
+        self.0.node.replicas.disk_stalls.inc();
+    }
+
+    /// So many more log directories are not well.
+    pub fn unwell_log_dirs(&self, more: i64) {
+        self.0.node.replicas.unwell_log_dirs.inc_by(more);
+    }
+
     pub fn active_controller(&self, is_active: bool) {
         self.0.node.cluster.active_controller.set(i64::from(is_active));
     }

@@ -63,6 +63,8 @@ pub(crate) struct ReplicaCells {
     pub(crate) isr_shrinks: Counter,
     pub(crate) isr_expands: Counter,
     pub(crate) offline_log_dirs: Gauge,
+    pub(crate) disk_stalls: Counter,
+    pub(crate) unwell_log_dirs: Gauge,
 }
 
 /// The cluster, as this node sees it.
@@ -105,6 +107,10 @@ impl ReplicaCells {
         registry.register("isr_expands", help, self.isr_expands.clone());
         let help = "Log directories that failed";
         registry.register("offline_log_dirs", help, self.offline_log_dirs.clone());
+        let help = "Times that a log directory hung for ottla.disk.stall.ms";
+        registry.register("disk_stalls", help, self.disk_stalls.clone());
+        let help = "Log directories that hang, or did and are not trusted yet";
+        registry.register("unwell_log_dirs", help, self.unwell_log_dirs.clone());
     }
 }
 

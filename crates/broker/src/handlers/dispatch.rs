@@ -1,7 +1,8 @@
 //! From a frame to a begun request, and from a response to bytes.
 
 use super::{
-    Api, Begun, ClientSoftware, Outcome, Pending, RequestContext, produce_refusal, request_log,
+    Api, Begun, ClientSoftware, Outcome, Pending, Reply, RequestContext, produce_refusal,
+    request_log,
 };
 use crate::context::BrokerContext;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use types::{ErrorCode, Monotonic};
 use wire::{ApiKey, DecodeError, Message, Pieces, Reader};
 
 /// Decodes a request's body and begins it.
-pub type Begin = fn(RequestContext, &mut Reader) -> Result<Begun<Outcome<Pieces>>, DecodeError>;
+pub type Begin = fn(RequestContext, &mut Reader) -> Result<Begun<Outcome<Reply>>, DecodeError>;
 
 /// Who sends a request: what a connection knows.
 pub struct Origin<'a> {
@@ -109,7 +110,7 @@ fn unknown_api_versions(frame: &Bytes) -> Result<Option<(&'static Api, i32)>, De
 }
 
 /// Counts the errors of a response, and encodes it for its request.
-pub(super) fn finish<M: Message>(ctx: &RequestContext, response: &M) -> Outcome<Pieces> {
+pub(super) fn finish<M: Message>(ctx: &RequestContext, response: &M) -> Outcome<Reply> {
     request_log::answered(ctx, response);
     encoded(wire::frame::encode_response(ctx.api_version, ctx.correlation_id, response), M::NAME)
 }
@@ -118,9 +119,9 @@ pub(super) fn finish<M: Message>(ctx: &RequestContext, response: &M) -> Outcome<
 fn encoded(
     pieces: Result<Pieces, wire::EncodeError>,
     name: impl std::fmt::Display,
-) -> Outcome<Pieces> {
+) -> Outcome<Reply> {
     match pieces {
-        Ok(pieces) => Outcome::Reply(pieces),
+        Ok(pieces) => Outcome::Reply(pieces.into()),
         Err(error) => {
             tracing::error!(%error, response = %name, "a response cannot be encoded");
             Outcome::Close

@@ -1,20 +1,22 @@
 //! Fetch: record batches for consumers, with a long poll.
 //!
 //! Fetch sessions are declined (session id 0 in every response), which the protocol allows. Records
-//! move as pieces read from the log; they are never parsed. Replicas do not fetch here: a request
-//! that names a replica is refused.
+//! are never parsed: a few of them, in memory, come with the response; the rest stay in their files
+//! until the connection sends them. Replicas do not fetch here: a request that names a replica is
+//! refused.
 
-use super::RequestContext;
 use super::leaders::{FETCH_HINTS, LeaderHints};
+use super::{FetchSource, RequestContext};
 use crate::replica::{ConsumerRead, FetchWait, Partition, PlannedRead};
+use log::ReadPlan;
 use metadata::Image;
 use std::sync::Arc;
 use std::time::Duration;
 use types::{ErrorCode, LeaderEpoch, Offset};
-use wire::Records;
 use wire::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
+use wire::{Elsewhere, Records};
 
 /// The version from which topics are named by id.
 const TOPIC_IDS_FROM: i16 = 13;
@@ -22,6 +24,11 @@ const TOPIC_IDS_FROM: i16 = 13;
 const FOLLOWERS_FROM: i16 = 11;
 /// A consumer's replica id, and that of a debugging consumer, which sees the same.
 const CONSUMERS: [i32; 2] = [-1, -2];
+/// Up to this size, a partition's records are read at once: one write then carries them with the
+/// response around them.
+const SMALL_BYTES: usize = 64 * 1024;
+/// Bytes that one response may read at once: what waits for its turn to be sent stays small.
+const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// One partition of the request.
 struct Wanted {
@@ -38,9 +45,14 @@ struct WantedTopic {
 
 type Planned = Vec<Vec<Result<PlannedRead, ErrorCode>>>;
 
-pub async fn handle(ctx: &RequestContext, request: FetchRequest) -> FetchResponse {
+/// The response, and where those of its records are that it does not hold itself.
+pub async fn handle(
+    ctx: &RequestContext,
+    request: FetchRequest,
+) -> (FetchResponse, Vec<FetchSource>) {
     if let Err(code) = check(ctx, &request) {
-        return FetchResponse { error_code: code.into(), ..FetchResponse::default() };
+        let response = FetchResponse { error_code: code.into(), ..FetchResponse::default() };
+        return (response, Vec::new());
     }
     let image = ctx.broker.image.load();
     let wait_max = Duration::from_millis(request.max_wait_ms.max(0) as u64);
@@ -198,14 +210,15 @@ fn respond(
     image: &Arc<Image>,
     topics: Vec<WantedTopic>,
     planned: Planned,
-) -> FetchResponse {
+) -> (FetchResponse, Vec<FetchSource>) {
+    let mut answer = Answer::default();
     let hints = LeaderHints::new(ctx, image, FETCH_HINTS);
     let mut response = FetchResponse::default();
     let mut moved = Vec::new();
     for (topic, planned) in topics.into_iter().zip(planned) {
         let mut partitions = Vec::with_capacity(planned.len());
         for (wanted, planned) in topic.partitions.iter().zip(planned) {
-            let mut data = match planned.and_then(|planned| partition_data(wanted, &planned)) {
+            let mut data = match planned.and_then(|planned| answer.partition(wanted, planned)) {
                 Ok(data) => data,
                 Err(code) => failed(wanted.index, code),
             };
@@ -230,28 +243,66 @@ fn respond(
         });
     }
     response.node_endpoints = hints.fetch_endpoints(moved.into_iter());
-    response
+    (response, answer.sources)
 }
 
-fn partition_data(wanted: &Wanted, planned: &PlannedRead) -> Result<PartitionData, ErrorCode> {
-    let partition = wanted.target.as_ref().map_err(|code| *code)?;
-    let records = partition.read(planned)?;
-    partition.topic_metrics.fetched(records.len() as u64);
-    let mut data = PartitionData {
-        partition_index: wanted.index,
-        high_watermark: planned.high_watermark.0,
-        last_stable_offset: planned.last_stable_offset.0,
-        log_start_offset: planned.log_start_offset.0,
-        preferred_read_replica: -1,
-        aborted_transactions: wanted.read.read_committed.then(Vec::new),
-        records: Some(Records::new(records)),
-        ..PartitionData::default()
-    };
-    if let Some(end) = planned.diverging {
-        data.diverging_epoch.epoch = end.epoch.0;
-        data.diverging_epoch.end_offset = end.offset.0;
+/// The records of a response that is being made.
+#[derive(Default)]
+struct Answer {
+    sources: Vec<FetchSource>,
+    read_bytes: usize,
+}
+
+impl Answer {
+    fn partition(
+        &mut self,
+        wanted: &Wanted,
+        planned: PlannedRead,
+    ) -> Result<PartitionData, ErrorCode> {
+        let partition = wanted.target.as_ref().map_err(|code| *code)?;
+        let records = self.records(partition, planned.plan)?;
+        partition.topic_metrics.fetched(records.len() as u64);
+        let mut data = PartitionData {
+            partition_index: wanted.index,
+            high_watermark: planned.high_watermark.0,
+            last_stable_offset: planned.last_stable_offset.0,
+            log_start_offset: planned.log_start_offset.0,
+            preferred_read_replica: -1,
+            aborted_transactions: wanted.read.read_committed.then(Vec::new),
+            records: Some(records),
+            ..PartitionData::default()
+        };
+        if let Some(end) = planned.diverging {
+            data.diverging_epoch.epoch = end.epoch.0;
+            data.diverging_epoch.end_offset = end.offset.0;
+        }
+        Ok(data)
     }
-    Ok(data)
+
+    fn records(
+        &mut self,
+        partition: &Arc<Partition>,
+        plan: Option<ReadPlan>,
+    ) -> Result<Records, ErrorCode> {
+        let Some(plan) = plan.filter(|plan| !plan.is_empty()) else {
+            return Ok(Records::default());
+        };
+        let len = plan.len();
+        if len <= SMALL_BYTES && self.read_bytes + len <= READ_BYTES_MAX {
+            let read = plan.read_now().map_err(|error| {
+                tracing::error!(partition = %partition.name, %error, "cannot read");
+                partition.read_failed(&error);
+                ErrorCode::KafkaStorageError
+            })?;
+            if let Some(bytes) = read {
+                self.read_bytes += len;
+                return Ok(Records::new(bytes));
+            }
+        }
+        let source = self.sources.len();
+        self.sources.push(FetchSource::new(partition.clone(), plan));
+        Ok(Records::from_elsewhere(Elsewhere { len, source }))
+    }
 }
 
 fn failed(index: i32, code: ErrorCode) -> PartitionData {

@@ -68,7 +68,23 @@ pub const APIS: &[Api] = &[
             Ok(Begun { first, pending: pending.boxed() })
         },
     },
-    api!(Fetch fetch FetchRequest, 4..=18),
+    Api {
+        key: ApiKey::Fetch,
+        advertised: (4, 18),
+        served: (4, 18),
+        eager: false,
+        begin: |ctx, body| {
+            let request = <wire::fetch::FetchRequest as Message>::decode(body, ctx.api_version)?;
+            let pending = async move {
+                let (response, sources) = fetch::handle(&ctx, request).await;
+                match finish(&ctx, &response) {
+                    Outcome::Reply(reply) => Outcome::Reply(Reply { sources, ..reply }),
+                    other => other,
+                }
+            };
+            Ok(Begun::at_once(pending.boxed()))
+        },
+    },
     api!(ListOffsets list_offsets ListOffsetsRequest, 1..=11),
     api!(Metadata metadata MetadataRequest, 0..=13),
     api!(OffsetCommit offset_commit OffsetCommitRequest, 2..=10),

@@ -29,6 +29,7 @@ pub mod describe_topic_partitions;
 mod dispatch;
 pub mod elect_leaders;
 pub mod fetch;
+pub mod fetch_source;
 pub mod find_coordinator;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
@@ -47,6 +48,7 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod produce_records;
 mod produce_refusal;
+mod reply;
 mod request_log;
 pub mod submit;
 pub mod sync_group;
@@ -54,7 +56,9 @@ pub mod topics;
 
 pub use context::RequestContext;
 pub use dispatch::{Origin, RequestError, Started, start};
+pub use fetch_source::FetchSource;
 pub use list::{APIS, Api, ApiTable};
+pub use reply::Reply;
 pub use request_log::ClientSoftware;
 
 use futures::future::BoxFuture;
@@ -84,5 +88,5 @@ impl<T> Begun<T> {
     }
 }
 
-/// What is left of any request: the encoded response, length and header included.
-pub type Pending = BoxFuture<'static, Outcome<wire::Pieces>>;
+/// What is left of any request.
+pub type Pending = BoxFuture<'static, Outcome<Reply>>;

@@ -10,7 +10,7 @@
 //!           (from 1) throttle time i32
 //! ```
 
-use super::Outcome;
+use super::{Outcome, Reply};
 use types::ErrorCode;
 use wire::{DecodeError, EncodeError, Pieces, Reader, StrBytes, Writer};
 
@@ -28,7 +28,7 @@ pub fn refuse(
     version: i16,
     correlation_id: i32,
     reader: &mut Reader,
-) -> Result<Outcome<Pieces>, DecodeError> {
+) -> Result<Outcome<Reply>, DecodeError> {
     let acks = reader.int16()?;
     reader.int32()?;
     let topics = topics(reader)?;
@@ -36,7 +36,7 @@ pub fn refuse(
         return Ok(Outcome::Close);
     }
     match encode(version, correlation_id, &topics) {
-        Ok(pieces) => Ok(Outcome::Reply(pieces)),
+        Ok(pieces) => Ok(Outcome::Reply(pieces.into())),
         Err(error) => {
             tracing::error!(%error, "the refusal of an old produce request cannot be encoded");
             Ok(Outcome::Close)
@@ -115,7 +115,7 @@ mod tests {
     fn each_partition_is_told_that_the_version_is_gone() {
         for version in VERSIONS {
             let outcome = refuse(version, 9, &mut Reader::new(request(1))).expect("readable");
-            let Outcome::Reply(pieces) = outcome else { panic!("a reply") };
+            let Outcome::Reply(Reply { pieces, .. }) = outcome else { panic!("a reply") };
             let mut reader = Reader::new(pieces.into_bytes().slice(4..));
             assert_eq!((reader.int32(), reader.int32()), (Ok(9), Ok(1)));
             assert_eq!(reader.string_nullable(false), Ok(Some("t".into())));

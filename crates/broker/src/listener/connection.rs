@@ -14,6 +14,7 @@
 //! Does not: know any API. That is [`crate::handlers`].
 
 use super::frames::{FrameError, FrameLimits, FrameReader};
+use super::halves::{ReadHalf, WriteHalf, split};
 use super::line::{Line, Place};
 use crate::context::BrokerContext;
 use crate::handlers::{self, ClientSoftware, Origin, Outcome, Started};
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::RefusedConnection;
-use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use wire::Pieces;
 
@@ -77,7 +78,8 @@ enum ReadEnd {
 impl Connection {
     /// Serves the connection until it ends.
     pub async fn serve(self, stream: BoxStream) {
-        let (read, write) = tokio::io::split(stream);
+        let (read, write, closer) = split(stream);
+        let _open = self.broker.connections.add(closer);
         let (sender, receiver) = mpsc::channel(self.limits.inflight_max);
         let reader = self.read_requests(read, sender);
         let writer = self.write_responses(write, receiver);
@@ -95,11 +97,7 @@ impl Connection {
         }
     }
 
-    async fn read_requests(
-        &self,
-        read: ReadHalf<BoxStream>,
-        queue: mpsc::Sender<Waiting>,
-    ) -> ReadEnd {
+    async fn read_requests(&self, read: ReadHalf, queue: mpsc::Sender<Waiting>) -> ReadEnd {
         let mut frames = FrameReader::new(read, self.limits.frames);
         let bytes = Arc::new(Semaphore::new(INFLIGHT_BYTES_MAX));
         loop {
@@ -128,10 +126,7 @@ impl Connection {
         }
     }
 
-    async fn next_frame(
-        &self,
-        frames: &mut FrameReader<ReadHalf<BoxStream>>,
-    ) -> Result<Bytes, ReadEnd> {
+    async fn next_frame(&self, frames: &mut FrameReader<ReadHalf>) -> Result<Bytes, ReadEnd> {
         loop {
             match frames.next().await {
                 Ok(frame) => return Ok(frame),
@@ -153,11 +148,7 @@ impl Connection {
     }
 
     /// Answers in order until the reader is done and all is answered, or a write fails.
-    async fn write_responses(
-        &self,
-        mut write: WriteHalf<BoxStream>,
-        mut queue: mpsc::Receiver<Waiting>,
-    ) {
+    async fn write_responses(&self, mut write: WriteHalf, mut queue: mpsc::Receiver<Waiting>) {
         let mut out = Gathered::default();
         let mut next = queue.recv().await;
         while let Some(mut waiting) = next.take() {
@@ -215,7 +206,7 @@ impl Connection {
         }
     }
 
-    async fn flush(&self, write: &mut WriteHalf<BoxStream>, out: &mut Gathered) -> io::Result<()> {
+    async fn flush(&self, write: &mut WriteHalf, out: &mut Gathered) -> io::Result<()> {
         let patience = self.limits.frames.idle;
         while !out.pieces.is_empty() {
             let written = tokio::time::timeout(patience, write_some(write, &out.pieces)).await;

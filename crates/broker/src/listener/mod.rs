@@ -8,11 +8,14 @@
 //! - at most `queued.max.requests` requests wait behind others of their connection;
 //! - a panic while serving closes that one connection.
 
+mod closing;
 mod connection;
 mod frames;
+mod halves;
 mod line;
 mod places;
 
+pub use closing::OpenConnections;
 use connection::Connection;
 
 use crate::broker::StartError;

@@ -10,11 +10,16 @@ use replication::{
 use rpc::replica as wire;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use types::{EpochOffset, ErrorCode, LeaderEpoch, NodeId, Offset};
 
 impl Partition {
     /// A chunk from a leader's stream.
     pub fn chunk_received(self: &Arc<Self>, from: NodeId, chunk: wire::Chunk) {
+        if self.is_silent() {
+            return;
+        }
+        let _working = self.health.working(self.now());
         let mut state = self.lock();
         let now = self.now();
         let state = &mut *state;
@@ -35,6 +40,9 @@ impl Partition {
 
     /// The stream to the leader opened: says where it stands.
     pub fn stream_opened(self: &Arc<Self>, from: NodeId) {
+        if self.is_stuck() {
+            return;
+        }
         let mut state = self.lock();
         let now = self.now();
         let state = &mut *state;
@@ -51,6 +59,9 @@ impl Partition {
 
     /// The stream to the leader broke.
     pub fn stream_broken(&self, from: NodeId) {
+        if self.is_stuck() {
+            return;
+        }
         let mut state = self.lock();
         if let Role::Following(follower, _) = &mut state.role
             && follower.role().leader == from
@@ -58,6 +69,31 @@ impl Partition {
             follower.stream_broken();
             self.note_deadline(&state);
         }
+    }
+
+    /// The disk is well again: says where it stands, to those who have counted without it.
+    pub(super) fn follow_anew(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let now = self.now();
+        let state = &mut *state;
+        match &mut state.role {
+            Role::Following(follower, link) => {
+                let mut effects = Vec::new();
+                follower.stream_broken();
+                if link.is_open() {
+                    follower.stream_opened(now, &mut effects);
+                }
+                let link = link.clone();
+                self.run_follower_effects(state, &link, effects, None);
+            }
+            Role::Leading(_) => {
+                for subscription in state.subscriptions.values() {
+                    subscription.session.mark_dirty(self.id);
+                }
+            }
+            Role::Idle => {}
+        }
+        self.note_deadline(state);
     }
 
     fn facts(&self, chunk: &wire::Chunk) -> Chunk {
@@ -104,6 +140,9 @@ impl Partition {
                     log_start_offset,
                     restart,
                 } => {
+                    if self.is_silent() {
+                        continue;
+                    }
                     // A synced replica may count for the leader with what it says here.
                     if restart && self.is_synced() && !self.sync_before_restart() {
                         continue;
@@ -122,6 +161,7 @@ impl Partition {
                         last_epoch: last_epoch.0,
                         log_start_offset: log_start_offset.0,
                         restart,
+                        partition_epoch: self.partition_epoch.load(Ordering::Acquire),
                     });
                 }
                 FollowerEffect::AppendChunk { leader_epoch } => {
@@ -170,6 +210,9 @@ impl Partition {
     /// Tells the leader of a new log start (DeleteRecords waits for it). Progress of the log goes
     /// by the machine's own positions: here it is what is durable where that is what counts.
     fn report_log_start(&self, state: &State, link: &FollowLink) {
+        if self.is_silent() {
+            return;
+        }
         let Role::Following(follower, _) = &state.role else { return };
         let facts = follower.log();
         let log = self.log.lock();
@@ -185,6 +228,7 @@ impl Partition {
             last_epoch: facts.last_epoch.0,
             log_start_offset: log.start_offset().0,
             restart: false,
+            partition_epoch: self.partition_epoch.load(Ordering::Acquire),
         });
     }
 

@@ -3,6 +3,9 @@
 //!
 //! Promises: every proposal is answered exactly once, `Lost` if no answer came; a partition has one
 //! proposal under way at most (its machine sees to that), so the queue is bounded by partitions.
+//! A leader acts on what was committed once this broker has followed the image that holds it, with
+//! the `min.insync.replicas` of then: under a former, lower one it would commit alone what the
+//! controller takes its eligible leaders to hold.
 
 use super::partition::Partition;
 use crate::context::BrokerCore;
@@ -12,8 +15,13 @@ use metadata::{
 };
 use replication::{AlterPartitionAnswer, IsrProposal};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Notify;
 use types::{ErrorCode, LeaderEpoch, PartitionEpoch};
+
+/// How long an answer waits for its image. One that comes no sooner is as good as none: to ask
+/// again does no harm.
+const IMAGE_WAIT: Duration = Duration::from_secs(2);
 
 type Queued = (Arc<Partition>, IsrProposal);
 
@@ -60,7 +68,12 @@ async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
     let took = core.env.clock.now().since(asked);
     tracing::debug!(partitions = proposals.len(), ?took, "changes of in-sync replicas answered");
     let answers = match result {
-        Ok((Reply::PartitionsAltered(answers), _)) => Ok(answers),
+        Ok((Reply::PartitionsAltered(answers), version)) => {
+            match core.image.wait_for(version, IMAGE_WAIT).await {
+                true => Ok(answers),
+                false => Err(AlterPartitionAnswer::Lost),
+            }
+        }
         Ok((Reply::Refused(refusal), _)) => Err(AlterPartitionAnswer::Refused(refusal.code)),
         Ok((reply, _)) => {
             tracing::error!(?reply, "unexpected reply to a change of in-sync replicas");

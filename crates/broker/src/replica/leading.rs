@@ -42,6 +42,10 @@ impl Partition {
         timeout: Duration,
         expected_epoch: Option<LeaderEpoch>,
     ) -> Result<AppendTicket, ErrorCode> {
+        if self.is_stuck() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        let _working = self.health.working(self.now());
         let wall = self.shared.env.clock.wall();
         let mut state = self.lock();
         let now = self.now();
@@ -158,6 +162,9 @@ impl Partition {
 
     /// A follower says where it stands.
     pub fn follower_position(self: &Arc<Self>, session: &Arc<Session>, position: &Position) {
+        if self.is_stuck() {
+            return session.push(hangs(position));
+        }
         let mut state = self.lock();
         let this = (session.broker_epoch, session.number);
         let newest = state.newest_sessions.entry(session.follower).or_insert(this);
@@ -203,6 +210,7 @@ impl Partition {
             offset: Offset(position.offset),
             last_epoch,
             log_start_offset: Offset(position.log_start_offset),
+            partition_epoch: PartitionEpoch(position.partition_epoch),
             restart: position.restart,
             epoch_end: self.epoch_end(last_epoch),
         };
@@ -269,12 +277,16 @@ impl Partition {
     /// The next chunk for a follower, `None` if it has everything and knows the watermark. The
     /// bytes are read outside the lock; where they end is noted only once they are read.
     pub fn next_chunk(&self, session: &Session, bytes_max: usize) -> Option<OutgoingChunk> {
+        if self.is_stuck() {
+            return None;
+        }
         let (plan, mut chunk) = {
             let mut state = self.lock();
             let (leader, subscription) = subscribed(&mut state, session)?;
             plan_chunk(self, leader, subscription, bytes_max)?
         };
         let Some(plan) = plan else { return Some(chunk) };
+        let working = self.health.working(self.now());
         let read = plan.read().map_err(|error| {
             self.read_failed(&error);
             error.to_string()
@@ -284,6 +296,7 @@ impl Partition {
             let end = end.map_err(|error| error.to_string())?.header.end_offset();
             Ok((records, end))
         });
+        drop(working);
         let mut state = self.lock();
         // A new role may have cut the log under the plan: such bytes must not go out.
         let (leader, subscription) = subscribed(&mut state, session)?;
@@ -351,7 +364,11 @@ impl Partition {
         self.shared.tasks.spawn(async move {
             loop {
                 let log = partition.log.clone();
+                // Nobody waits for what is synced by the way.
+                let awaited = partition.is_synced();
+                let working = awaited.then(|| partition.health.working(partition.now()));
                 let synced = env::tasks::blocking(move || log.sync().map(|_| ())).await;
+                drop(working);
                 if !partition.sync_done(synced) {
                     return;
                 }
@@ -446,4 +463,17 @@ fn plan_chunk(
     subscription.sent_high_watermark = chunk.high_watermark;
     subscription.sent_log_start = chunk.log_start_offset;
     Some((plan, chunk))
+}
+
+/// The answer to a follower where the disk hangs: it asks again.
+fn hangs(asked: &Position) -> Chunk {
+    let code = Refusal::Storage.code().unwrap_or(ErrorCode::UnknownServerError);
+    Chunk {
+        topic_id: asked.topic_id.clone(),
+        partition: asked.partition,
+        leader_epoch: asked.leader_epoch,
+        position: asked.offset,
+        error_code: i32::from(i16::from(code)),
+        ..Chunk::default()
+    }
 }

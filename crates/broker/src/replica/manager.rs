@@ -14,6 +14,7 @@ use super::partition::{Partition, PartitionView, Shared};
 use super::roles::broker_states;
 use super::session::{self, Session};
 use super::settings::{log_config, topic_config};
+use super::stall::DirHealth;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
 use arc_swap::ArcSwap;
@@ -22,7 +23,7 @@ use metadata::{Image, ImageChanges, PartitionChange};
 use replication::BrokerState;
 use rpc::replica::replica_server::{Replica, ReplicaServer};
 use rpc::replica::{FollowRequest, FollowResponse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -45,6 +46,8 @@ pub struct ReplicaManager {
     following: Mutex<()>,
     unserved: UnservedReplicas,
     links: Mutex<BTreeMap<NodeId, Arc<FollowLink>>>,
+    /// Changes that wait for a disk that hangs.
+    deferred: Mutex<BTreeSet<TopicIdPartition>>,
     /// The images have reached the registration of this start.
     is_current: AtomicBool,
     own: Weak<ReplicaManager>,
@@ -66,6 +69,7 @@ impl ReplicaManager {
             metrics: core.metrics.clone(),
             isr_queue: isr_queue.clone(),
             failures: DirFailures::default(),
+            healths: logs.directories().iter().map(|(_, path)| DirHealth::new(path)).collect(),
             tasks: core.tasks.clone(),
         });
         spawn(&core.tasks, isr_queue.run(core.clone()));
@@ -79,6 +83,7 @@ impl ReplicaManager {
             following: Mutex::default(),
             unserved: UnservedReplicas::default(),
             links: Mutex::default(),
+            deferred: Mutex::default(),
             is_current: false.into(),
             own: own.clone(),
         });
@@ -136,17 +141,62 @@ impl ReplicaManager {
         let _one = self.following();
         let brokers = broker_states(&image);
         for id in self.unserved.waiting() {
-            let topic_name = image.topic(id.topic_id).map(|topic| topic.name.clone());
-            let change = PartitionChange {
-                partition: id,
-                topic_name: topic_name.unwrap_or_default(),
-                before: None,
-                after: image.partition(id).cloned(),
-            };
-            let mut partitions = (*self.partitions.load_full()).clone();
-            self.apply_partition(&image, &change, &brokers, &mut partitions, &mut Vec::new());
-            self.partitions.store(Arc::new(partitions));
+            self.apply_one(&image, id, &brokers);
         }
+    }
+
+    /// Brings a partition to where the image has it.
+    fn apply_one(
+        &self,
+        image: &Image,
+        id: TopicIdPartition,
+        brokers: &BTreeMap<NodeId, BrokerState>,
+    ) {
+        let topic_name = image.topic(id.topic_id).map(|topic| topic.name.clone());
+        let change = PartitionChange {
+            partition: id,
+            topic_name: topic_name.unwrap_or_default(),
+            before: None,
+            after: image.partition(id).cloned(),
+        };
+        let (mut partitions, mut gone) = ((*self.partitions.load_full()).clone(), Vec::new());
+        self.apply_partition(image, &change, brokers, &mut partitions, &mut gone);
+        self.partitions.store(Arc::new(partitions));
+        for (partition, is_deleted) in gone {
+            self.drop_partition(&partition, is_deleted);
+        }
+    }
+
+    /// What had to wait for disks that hung. Blocks.
+    pub(super) fn apply_deferred(&self) {
+        let _one = self.following();
+        let image = self.core.image.load();
+        let brokers = broker_states(&image);
+        let ids = std::mem::take(&mut *self.deferred());
+        for id in ids {
+            // The settings first, as in `follow_image`.
+            if let Some(partition) = self.partition(&id) {
+                self.configure(&image, &partition);
+            }
+            self.apply_one(&image, id, &brokers);
+        }
+    }
+
+    fn deferred(&self) -> std::sync::MutexGuard<'_, BTreeSet<TopicIdPartition>> {
+        self.deferred.lock().expect("no thread panicked while it held the deferred changes")
+    }
+
+    /// The log directories that are open, as they are watched.
+    pub(super) fn healths(&self) -> Vec<Arc<DirHealth>> {
+        self.shared.healths.clone()
+    }
+
+    /// Watches the disks, for ever; on the control runtime.
+    pub async fn watch_disks(self: Arc<Self>) {
+        let core = self.core.clone();
+        let own = self.own.clone();
+        drop(self);
+        super::gray::watch(own, core).await;
     }
 
     pub fn logs(&self) -> &Arc<LogManager> {
@@ -215,6 +265,9 @@ impl ReplicaManager {
     fn follow_image(&self, old: &Image, new: &Image) {
         let changes = ImageChanges::between(old, new);
         let brokers = broker_states(new);
+        // Before the in-sync sets: a leader that learns of a smaller one under a former, lower
+        // `min.insync.replicas` would commit what no eligible leader holds.
+        self.apply_configs(new, &changes);
         let mut partitions = (*self.partitions.load_full()).clone();
         let mut gone = Vec::new();
         for change in &changes.partitions {
@@ -224,7 +277,6 @@ impl ReplicaManager {
         for (partition, is_deleted) in gone {
             self.drop_partition(&partition, is_deleted);
         }
-        self.apply_configs(new, &changes);
         if !changes.brokers.is_empty() {
             self.apply_brokers(new, &brokers);
         }
@@ -238,6 +290,12 @@ impl ReplicaManager {
         partitions: &mut Partitions,
         gone: &mut Vec<(Arc<Partition>, bool)>,
     ) {
+        // Nor does a role overtake settings that wait.
+        let is_stuck = partitions.get(&change.partition).is_some_and(|it| it.is_stuck());
+        if is_stuck || self.deferred().contains(&change.partition) {
+            self.deferred().insert(change.partition);
+            return;
+        }
         let after = change.after.as_deref().filter(|at| at.is_replica(self.core.node_id));
         let Some(at) = after else {
             self.unserved.forget(&change.partition);
@@ -263,6 +321,8 @@ impl ReplicaManager {
                 }
             },
         };
+        partition.is_member.store(at.in_isr(self.core.node_id), Ordering::Release);
+        partition.has_seen(at);
         if at.leader == self.core.node_id {
             if self.is_own_incarnation(image) {
                 partition.lead(at, brokers, &self.core.config);
@@ -300,7 +360,12 @@ impl ReplicaManager {
             self.shared.failures.wake();
             return Err("it may lie in a log directory that is offline".to_owned());
         }
-        let log = self.logs.get_or_create(&name, id.topic_id, log_config.clone(), None);
+        let Some(directory) = self.directory_for(&name) else {
+            self.unserved.wait(id);
+            self.shared.failures.wake();
+            return Err("no log directory answers".to_owned());
+        };
+        let log = self.logs.get_or_create(&name, id.topic_id, log_config.clone(), directory);
         let log = log.map_err(|error| {
             match error.is_no_space() {
                 true => self.unserved.wait(id),
@@ -312,6 +377,21 @@ impl ReplicaManager {
         })?;
         log.lock().set_config(log_config);
         Ok(Partition::new(id, name, log, config, self.shared.clone()))
+    }
+
+    /// Where a new partition goes while some disks hang: `Some(None)` leaves it to the log manager,
+    /// `None` is nowhere.
+    fn directory_for(&self, name: &TopicPartition) -> Option<Option<DirectoryId>> {
+        let is_usual = self.shared.healths.iter().all(|health| !health.is_stuck());
+        if is_usual || self.logs.get(name).is_some() {
+            return Some(None);
+        }
+        let is_stuck = |path: &std::path::Path| {
+            self.shared.healths.iter().any(|health| health.path == path && health.is_stuck())
+        };
+        let directories = self.logs.directories();
+        let free = directories.iter().find(|(_, path)| !is_stuck(path));
+        free.map(|(id, _)| Some(*id))
     }
 
     fn drop_partition(&self, partition: &Arc<Partition>, is_deleted: bool) {
@@ -342,11 +422,19 @@ impl ReplicaManager {
         for partition in self.partitions.load().values() {
             let resource = metadata::ConfigResource::Topic(partition.name.topic.clone());
             if is_wide || changes.configs.contains(&resource) {
-                let config = topic_config(image, &self.core.config, &partition.name.topic);
-                let log_config = log_config(&config, &self.core.config);
-                partition.configure(config, log_config, &self.core.config);
+                self.configure(image, partition);
             }
         }
+    }
+
+    fn configure(&self, image: &Image, partition: &Arc<Partition>) {
+        if partition.is_stuck() {
+            self.deferred().insert(partition.id);
+            return;
+        }
+        let config = topic_config(image, &self.core.config, &partition.name.topic);
+        let log_config = log_config(&config, &self.core.config);
+        partition.configure(config, log_config, &self.core.config);
     }
 
     /// Brokers came, went, or were fenced: leaders look at their followers again, and a stream
@@ -354,6 +442,10 @@ impl ReplicaManager {
     fn apply_brokers(&self, image: &Image, brokers: &BTreeMap<NodeId, BrokerState>) {
         for partition in self.partitions.load().values() {
             let Some(at) = image.partition(partition.id) else { continue };
+            if partition.is_stuck() {
+                self.deferred().insert(partition.id);
+                continue;
+            }
             if at.leader == self.core.node_id && self.is_own_incarnation(image) {
                 partition.lead(at, brokers, &self.core.config);
             }

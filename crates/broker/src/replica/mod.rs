@@ -14,6 +14,7 @@ mod cleaner;
 mod failures;
 mod fetcher;
 mod following;
+mod gray;
 mod isr;
 mod leading;
 mod lookups;
@@ -22,6 +23,7 @@ mod partition;
 mod roles;
 mod session;
 mod settings;
+mod stall;
 mod upkeep;
 mod waits;
 

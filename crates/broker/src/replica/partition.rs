@@ -2,7 +2,7 @@
 //!
 //! Promises:
 //! - the state lock is taken before the log's, held for page-cache work only, never across a wait;
-//! - bytes are read outside the lock, and dropped if the leader epoch changed meanwhile;
+//! - bytes are read outside the lock, and dropped if the log was truncated meanwhile;
 //! - every produce that was admitted is answered exactly once.
 //!
 //! Does not: hold rules. The leader's and follower's machines decide (crate `replication`); this
@@ -12,6 +12,7 @@ use super::failures::DirFailures;
 use super::fetcher::FollowLink;
 use super::isr::IsrQueue;
 use super::session::Session;
+use super::stall::{DirHealth, Phase};
 use super::waits::FetchWait;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use log::{LogHandle, ReadError, ReadPlan};
 use replication::{Follower, Leader, WaitOutcome, WaitToken};
 use rpc::replica::Position;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use telemetry::{PartitionMetrics, TopicMetrics};
 use tokio::sync::oneshot;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub metrics: Arc<telemetry::Metrics>,
     pub isr_queue: IsrQueue,
     pub failures: DirFailures,
+    /// The log directories that are open.
+    pub healths: Vec<Arc<DirHealth>>,
     pub tasks: env::Tasks,
 }
 
@@ -50,11 +53,17 @@ pub struct Partition {
     pub(super) log: LogHandle,
     pub(super) shared: Arc<Shared>,
     pub(super) config: ArcSwap<TopicConfig>,
+    /// Its log directory.
+    pub(super) health: Arc<DirHealth>,
+    /// The image counts this replica among those in sync.
+    pub(super) is_member: AtomicBool,
     pub topic_metrics: TopicMetrics,
     pub(super) metrics: PartitionMetrics,
     pub(super) state: Mutex<State>,
     /// The epoch of the present role, for checks after reads outside the lock.
     pub(super) epoch: AtomicI32,
+    /// The partition epoch of the newest image that was followed.
+    pub(super) partition_epoch: AtomicI32,
     /// When `tick` has something to do, in microseconds.
     pub(super) deadline: AtomicU64,
 }
@@ -126,7 +135,6 @@ pub struct PlannedRead {
     pub last_stable_offset: Offset,
     pub log_start_offset: Offset,
     pub diverging: Option<EpochOffset>,
-    epoch: LeaderEpoch,
 }
 
 /// Offsets and epochs that a broker tells of a partition (metrics, admin calls).
@@ -151,6 +159,16 @@ pub struct Leadership {
     pub maximal_isr: Vec<NodeId>,
 }
 
+impl Shared {
+    /// The directory that a log is in; one that nobody watches for a log without directory.
+    fn health_of(&self, log: &LogHandle) -> Arc<DirHealth> {
+        let dir = log.lock().dir().to_path_buf();
+        let log_dir = dir.parent().unwrap_or(&dir);
+        let known = self.healths.iter().find(|health| health.path == log_dir);
+        known.cloned().unwrap_or_else(|| DirHealth::new(log_dir))
+    }
+}
+
 impl Partition {
     pub fn new(
         id: TopicIdPartition,
@@ -161,7 +179,10 @@ impl Partition {
     ) -> Arc<Partition> {
         let topic_metrics = shared.metrics.topic(&name.topic);
         let metrics = shared.metrics.partition(&name.topic, name.partition);
+        let health = shared.health_of(&log);
         Arc::new(Partition {
+            health,
+            is_member: AtomicBool::new(false),
             topic_metrics,
             metrics,
             id,
@@ -180,12 +201,31 @@ impl Partition {
                 is_syncing: false,
             }),
             epoch: AtomicI32::new(LeaderEpoch::NONE.0),
+            partition_epoch: AtomicI32::new(0),
             deadline: AtomicU64::new(Monotonic::NEVER.0),
         })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread panicked while it held the partition")
+        env::sections::lock(&self.state).expect("no thread panicked while it held the partition")
+    }
+
+    /// Whether whoever works here now hangs: nobody else shall begin.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.health.is_stuck()
+    }
+
+    /// Whether the leader is told nothing, so that it does not count on a disk that is not well.
+    pub(super) fn is_silent(&self) -> bool {
+        match self.health.phase() {
+            Phase::Well => false,
+            Phase::Stuck => true,
+            Phase::Recovering => !self.is_member.load(Ordering::Acquire),
+        }
+    }
+
+    pub(super) fn is_in(&self, health: &Arc<DirHealth>) -> bool {
+        Arc::ptr_eq(&self.health, health)
     }
 
     pub fn log(&self) -> &LogHandle {
@@ -249,8 +289,11 @@ impl Partition {
 
     /// Plans a consumer's read.
     pub fn plan_read(&self, read: &ConsumerRead) -> Result<PlannedRead, ErrorCode> {
+        if self.is_stuck() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
         let state = self.lock();
-        let (epoch, high_watermark) = self.readable(&state, read)?;
+        let high_watermark = self.readable(&state, read)?;
         let log = self.log.lock();
         let last_stable_offset = log.first_unstable_offset().min(high_watermark);
         let mut planned = PlannedRead {
@@ -259,7 +302,6 @@ impl Partition {
             last_stable_offset,
             log_start_offset: log.start_offset(),
             diverging: None,
-            epoch,
         };
         if let Some(last_epoch) = read.last_fetched_epoch {
             let end = log.end_offset_for_epoch(last_epoch);
@@ -286,26 +328,9 @@ impl Partition {
         Ok(planned)
     }
 
-    /// The bytes of a planned read; an error if the partition's role changed meanwhile.
-    pub fn read(&self, planned: &PlannedRead) -> Result<Bytes, ErrorCode> {
-        let Some(plan) = &planned.plan else { return Ok(Bytes::new()) };
-        if plan.is_empty() {
-            return Ok(Bytes::new());
-        }
-        let bytes = plan.read().map_err(|error| {
-            tracing::error!(partition = %self.name, %error, "cannot read");
-            self.read_failed(&error);
-            ErrorCode::KafkaStorageError
-        })?;
-        if self.epoch.load(Ordering::Acquire) != planned.epoch.0 {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
-        Ok(bytes)
-    }
-
     /// A disk that cannot give back what it holds takes its directory offline. A file that is shorter
     /// than planned was cut meanwhile: that is no failure.
-    pub(super) fn read_failed(&self, error: &std::io::Error) {
+    pub fn read_failed(&self, error: &std::io::Error) {
         if error.raw_os_error() != Some(EIO) {
             return;
         }
@@ -317,12 +342,8 @@ impl Partition {
         self.shared.failures.push(&error);
     }
 
-    /// The epoch and high watermark that a consumer sees here, if it may read here at all.
-    fn readable(
-        &self,
-        state: &State,
-        read: &ConsumerRead,
-    ) -> Result<(LeaderEpoch, Offset), ErrorCode> {
+    /// The high watermark that a consumer sees here, if it may read here at all.
+    fn readable(&self, state: &State, read: &ConsumerRead) -> Result<Offset, ErrorCode> {
         let (epoch, high_watermark) = match &state.role {
             Role::Leading(leader) => (leader.leader_epoch(), leader.high_watermark()),
             Role::Following(follower, _) if read.from_follower => {
@@ -332,7 +353,7 @@ impl Partition {
         };
         replication::check_leader_epoch(read.current_leader_epoch, epoch)
             .map_err(|refusal| refusal.code().unwrap_or(ErrorCode::NotLeaderOrFollower))?;
-        Ok((epoch, high_watermark))
+        Ok(high_watermark)
     }
 
     /// Parks a fetch here; [`Partition::forget_wait`] must follow.
@@ -346,6 +367,10 @@ impl Partition {
 
     /// Stops sending to a session.
     pub fn unsubscribe(&self, session: &Session) {
+        // Its stream is closed: what is left of it here only waits for the next role.
+        if self.is_stuck() {
+            return;
+        }
         let mut state = self.lock();
         state.early.retain(|_, (asking, _)| !std::ptr::eq(&**asking, session));
         let is_own = |s: &Subscription| std::ptr::eq(&*s.session, session);
@@ -356,10 +381,12 @@ impl Partition {
 
     /// Time has passed.
     pub fn tick(self: &Arc<Self>, now: Monotonic) {
-        if self.deadline.load(Ordering::Acquire) > now.0 {
+        if self.deadline.load(Ordering::Acquire) > now.0 || self.is_stuck() {
             return;
         }
-        let mut state = self.lock();
+        // Whoever holds it may hang in the disk; others' deadlines are to be kept. The next tick is
+        // soon.
+        let Ok(mut state) = self.state.try_lock() else { return };
         let now = self.now();
         match &mut state.role {
             Role::Leading(leader) => {

@@ -24,6 +24,12 @@ pub fn broker_states(image: &Image) -> BTreeMap<NodeId, BrokerState> {
 }
 
 impl Partition {
+    /// Takes note of the partition epoch before the role follows: what is said from here on was said
+    /// by one who knew.
+    pub fn has_seen(&self, at: &metadata::Partition) {
+        self.partition_epoch.fetch_max(at.partition_epoch.0, Ordering::AcqRel);
+    }
+
     /// This broker leads: begins, or goes on with what changed. An epoch older than the present
     /// role's is ignored.
     pub fn lead(
@@ -32,6 +38,7 @@ impl Partition {
         brokers: &BTreeMap<NodeId, BrokerState>,
         node: &NodeConfig,
     ) {
+        let _working = self.health.working(self.now());
         let mut state = self.lock();
         let now = self.now();
         let state = &mut *state;
@@ -106,6 +113,7 @@ impl Partition {
     /// Another broker leads: follows it.
     pub fn follow(self: &Arc<Self>, at: &metadata::Partition, link: &Arc<FollowLink>) {
         let role = FollowerRole { leader: at.leader, leader_epoch: at.leader_epoch };
+        let _working = self.health.working(self.now());
         let mut state = self.lock();
         let now = self.now();
         let state = &mut *state;

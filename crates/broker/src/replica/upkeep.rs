@@ -82,7 +82,7 @@ fn report(manager: &ReplicaManager, what: &str, done: Result<(), log::LogDirErro
 fn gauge(manager: &ReplicaManager, core: &BrokerCore) {
     let partitions = manager.partitions();
     let (mut leaders, mut under_replicated, mut under_min_isr) = (0, 0, 0);
-    for partition in partitions.values() {
+    for partition in partitions.values().filter(|partition| !partition.is_stuck()) {
         let view = partition.view();
         partition.gauge(&view);
         if view.is_leader {

@@ -55,5 +55,8 @@ pub(super) const KEYS: &[Key] = &[
     key("log.cleaner.delete.retention.ms", Long, "86400000", "Default of `delete.retention.ms`.").min(0).ms().dynamic(),
     key("log.cleaner.min.compaction.lag.ms", Long, "0", "Default of `min.compaction.lag.ms`.").min(0).ms().dynamic(),
     key("log.cleaner.max.compaction.lag.ms", Long, "9223372036854775807", "Default of `max.compaction.lag.ms`.").min(1).ms().dynamic(),
+    key("ottla.disk.stall.ms", Long, "2000", "A log directory in which an append, a read or an awaited sync is out for this long is stuck: its leaderships go to other brokers, and come back once it has answered quickly for a while. Longer than a healthy disk takes beside full writeback, shorter than clients wait. 0: never.").min(0).ms(),
+    key("ottla.scrub.bytes.per.second", Long, "8388608", "How fast each log directory's closed segments are read in the background to find damage. 0: never.").min(0).unit(BytesPerSecond),
+    key("ottla.scrub.interval.ms", Long, "604800000", "How long after the begin of a background check the next one begins, at the earliest.").min(1).ms(),
     key("ottla.log.open.files.max", Int, "10000", "Most segments whose files are kept open; the least recently used are closed beyond it.").min(10).later(),
 ];

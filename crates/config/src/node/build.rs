@@ -232,6 +232,7 @@ fn requests(values: &Values<'_>) -> RequestConfig {
         queued_max_requests: values.u32("queued.max.requests"),
         connection_inflight_max: values.u32("ottla.connection.inflight.max"),
         fetch_max_bytes: values.u32("fetch.max.bytes"),
+        fetch_transfer: FetchTransfer::of(values.text("ottla.fetch.transfer")),
         fetch_session_slots: values.u32("max.incremental.fetch.session.cache.slots"),
         max_request_partitions: values.u32("max.request.partition.size.limit"),
         request_timeout: values.ms("request.timeout.ms"),
@@ -282,6 +283,11 @@ fn storage(values: &Values<'_>) -> StorageConfig {
         cleaner_load_factor: values.f64("log.cleaner.io.buffer.load.factor"),
         cleaner_bytes_per_second: values.f64("log.cleaner.io.max.bytes.per.second"),
         cleaner_backoff: values.ms("log.cleaner.backoff.ms"),
+        disks: DiskConfig {
+            stall: Some(values.ms("ottla.disk.stall.ms")).filter(|limit| !limit.is_zero()),
+            scrub_bytes_per_second: values.u64("ottla.scrub.bytes.per.second"),
+            scrub_interval: values.ms("ottla.scrub.interval.ms"),
+        },
         open_files_max: values.u32("ottla.log.open.files.max"),
     }
 }

@@ -2,7 +2,10 @@
 
 mod build;
 mod listeners;
+mod transfer;
 mod values;
+
+pub use transfer::FetchTransfer;
 
 use crate::{ConfigErrors, Endpoint, HttpListener, Listener, ListenerRole, Properties};
 use std::path::PathBuf;
@@ -76,6 +79,8 @@ pub struct RequestConfig {
     pub connection_inflight_max: u32,
     /// `fetch.max.bytes`
     pub fetch_max_bytes: u32,
+    /// `ottla.fetch.transfer`
+    pub fetch_transfer: FetchTransfer,
     /// `max.incremental.fetch.session.cache.slots`
     pub fetch_session_slots: u32,
     /// `max.request.partition.size.limit`
@@ -192,8 +197,20 @@ pub struct StorageConfig {
     pub cleaner_bytes_per_second: f64,
     /// `log.cleaner.backoff.ms`
     pub cleaner_backoff: Duration,
+    pub disks: DiskConfig,
     /// `ottla.log.open.files.max`: segments kept open at most.
     pub open_files_max: u32,
+}
+
+/// Disks that hang or forget.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct DiskConfig {
+    /// `ottla.disk.stall.ms`; `None`: disks may hang.
+    pub stall: Option<Duration>,
+    /// `ottla.scrub.bytes.per.second`; 0: off.
+    pub scrub_bytes_per_second: u64,
+    /// `ottla.scrub.interval.ms`
+    pub scrub_interval: Duration,
 }
 
 /// What a new topic gets where the request does not say.

@@ -1,0 +1,100 @@
+"""Disks that hang: every write waits, while the process, its heartbeats and its sockets live.
+
+A real file system is frozen under a running node. Load, prober and checker are those of the chaos
+scenarios; the longest stall is the prober's.
+"""
+
+import time
+
+import pytest
+from harness import protocol, wait_until
+from harness.volume import Volume
+from scenario import Scenario
+from via import Processes
+
+# Far below the 30 s of `replica.lag.time.max.ms` and of clients' patience. The disk counts as stuck
+# after 2 s; the rest is the machine's, which may be busy.
+STALL_MAX = 8.0
+FROZEN_SECONDS = 12
+_VOLUME_MB = 400
+
+
+class Frozen:
+    """A cluster of three; the disk of one node can be frozen."""
+
+    def __init__(self, id, metadata_too, **overrides):
+        self.cluster = Processes(overrides=overrides)
+        self.id = id
+        node = self.cluster.nodes[id]
+        # The metadata's own directory would be the first log directory.
+        own = {} if metadata_too else {"metadata_log_dir": node.directory / "metadata"}
+        self.cluster.configure(id, **own)
+        self.volume = Volume(node.directory, "data", _VOLUME_MB)
+
+    def __enter__(self):
+        try:
+            self.cluster.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.volume.is_frozen:
+            self.volume.thaw()
+        self.cluster.stop()
+        self.volume.close()
+        self.cluster.remove()
+
+
+@pytest.fixture
+def frozen(volumes):
+    made = []
+
+    def make(id, metadata_too=False, **overrides):
+        made.append(Frozen(id, metadata_too, **overrides).__enter__())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.__exit__()
+
+
+def freeze(scenario, disk):
+    """Freezes, and waits until an acknowledgement needs what the disk does not do."""
+    scenario.faults.count("freeze", f"node {disk.id}")
+    disk.volume.freeze()
+
+
+def others(scenario, disk):
+    """Whether every partition is led by another node, and counts on others alone."""
+    of = next(id for id in scenario.cluster.nodes if id != disk.id)
+    partitions = scenario.cluster.metadata([scenario.topic], of=of).topics[scenario.topic].values()
+    return all(p.leader not in (disk.id, -1) and disk.id not in p.isr for p in partitions)
+
+
+@pytest.mark.parametrize("what", ["data", "everything"])
+@pytest.mark.parametrize("durability", ["replicated", "synced"])
+def test_a_disk_that_hangs_loses_its_leaderships_in_seconds_and_comes_back(
+        frozen, what, durability, capsys):
+    disk = frozen(1, metadata_too=what == "everything")
+    name = f"disk-hangs-{what}-{durability}"
+    with Scenario(name, disk.cluster, {"ottla.durability": durability}, rate=500) as scenario:
+        assert disk.id in scenario.leaders().values(), "it leads something"
+        freeze(scenario, disk)
+        began = time.monotonic()
+        wait_until(lambda: others(scenario, disk), 20, "others leading without it")
+        moved = time.monotonic() - began
+        # All partitions take records while the disk hangs.
+        scenario.flow(3.0)
+        # The node itself goes on: it answers whoever asks it something else.
+        told = protocol.metadata(disk.cluster.nodes[disk.id].address, [scenario.topic], timeout=5)
+        assert told.topics
+        time.sleep(max(0.0, began + FROZEN_SECONDS - time.monotonic()))
+        disk.volume.thaw()
+        scenario.heal()
+        report = scenario.finish()
+    with capsys.disabled():
+        print(f"\n{name}: others lead after {moved:.2f} s, stalls {report.stalls}")
+    assert report.faults == 0, "\n".join([report.json(), *report.examples])
+    assert report.stalls["max"] < STALL_MAX, report.stalls
