@@ -38,6 +38,7 @@ class Scenario:
         self.topic = f"chaos-{uuid.uuid4().hex[:8]}"
         self.replicas = replicas
         self.rate = rate
+        self.size = size
         self.make_topic(self.topic, PARTITIONS, {"segment.bytes": SEGMENT_BYTES, **(configs or {})})
         self.history = HistoryFile(cluster.directory / f"{self.topic}.jsonl",
                                    {self.topic: PARTITIONS}, probers=[_PROBER])
@@ -62,6 +63,8 @@ class Scenario:
         return self
 
     def __exit__(self, error, *_):
+        if error is None:
+            self._fill_segments()
         self.load.stop()
         self.prober.stop()
         if error is not None:
@@ -123,6 +126,11 @@ class Scenario:
             raise Void("no segment rolled")
         assert report.unknown == 0, f"{report.unknown} records have no answer: {self.load.failed[:3]}"
         return report
+
+    def _fill_segments(self):
+        """What is compared are several segments of each partition."""
+        least = SEGMENT_BYTES * 1.2 / self.size
+        wait_until(lambda: min(self.load.acknowledged) > least, _IN_SYNC_TIMEOUT, "segments rolling")
 
     def _compare(self, ends):
         for partition, end in ends.items():

@@ -22,6 +22,8 @@ from pathlib import Path
 
 CLIENT = 254
 _ECHO_PORT = 7
+# A socket holds about 250 datagrams that nobody has received yet.
+_AT_ONCE = 50
 _PREFIX = "ottla-chaos"
 _CLONE_NEWNET = 0x40000000
 _made = itertools.count()
@@ -64,7 +66,8 @@ class Network:
             _run("ip", "link", "set", interface, "up")
             self._attach(CLIENT)
             self._sockets[CLIENT] = self._echo(CLIENT, None)
-            self._nft("table bridge chaos { chain faults { type filter hook forward priority 0; } }")
+            self._nft("add table bridge chaos\n"
+                      "add chain bridge chaos faults { type filter hook forward priority 0; }\n")
         except BaseException:
             self.remove()
             raise
@@ -135,16 +138,14 @@ class Network:
     def reaches(self, source, target, tries=3, patience=0.15):
         """How many of so many datagrams come through."""
         sender, receiver = self._sockets[source], self._sockets[target]
-        word = os.urandom(8)
-        for number in range(tries):
-            sender.sendto(word + bytes([number % 256]), (self.address(target), _ECHO_PORT))
         receiver.settimeout(patience)
         came = 0
-        try:
-            while came < tries:
-                came += receiver.recv(64)[:8] == word
-        except TimeoutError:
-            pass
+        for start in range(0, tries, _AT_ONCE):
+            # Late ones of another round do not count.
+            word, count = os.urandom(8), min(_AT_ONCE, tries - start)
+            for _ in range(count):
+                sender.sendto(word, (self.address(target), _ECHO_PORT))
+            came += _receive(receiver, word, count)
         return came
 
     def dropped(self):
@@ -208,6 +209,17 @@ class Network:
         if isinstance(made[0], OSError):
             raise made[0]
         return made[0]
+
+
+def _receive(receiver, word, count):
+    """How many of so many datagrams come before none has come for a while."""
+    came = 0
+    try:
+        while came < count:
+            came += receiver.recv(64) == word
+    except TimeoutError:
+        pass
+    return came
 
 
 def _remove(name):
