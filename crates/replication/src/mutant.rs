@@ -22,6 +22,8 @@ pub enum Mutant {
     IgnoreUnheard,
     /// A follower that the controller took out of the ISR is known as before (KIP-841).
     KeepExpelled,
+    /// What a follower said before it knew why it had left the ISR counts.
+    CountOldWord,
     /// The high watermark is told before the start of the leader epoch is covered (KIP-207).
     TellEarly,
     /// What an earlier leadership knew of the followers counts in the next one.

@@ -1,7 +1,7 @@
 //! Brokers come, fall silent, return and go.
 
 use super::elections::{
-    Records, elect_leaderless, remove_from_isr, remove_from_isrs, yield_partition,
+    Records, elect_leaderless, remove_from_isrs, remove_lost_replica, yield_partition,
 };
 use crate::draft::Draft;
 use crate::{Broker, Endpoint, FailReplicas, Record, Refusal, RegisterBroker, Reply, StepDown};
@@ -132,7 +132,7 @@ pub fn fail_replicas(draft: &mut Draft<'_>, command: &FailReplicas) -> Result<Re
         draft.push(Record::Broker(Broker { log_dirs, ..broker }));
     }
     for id in &command.partitions {
-        remove_from_isr(draft, *id, command.broker_id, Records::MaybeLost);
+        remove_lost_replica(draft, *id, command.broker_id);
     }
     Ok(Reply::Done)
 }

@@ -4,7 +4,7 @@ use crate::draft::Draft;
 use crate::leader::{Election, PartitionTarget, choose};
 use crate::{ElectionKind, ElectionScope, Image, LeaderElection, Partition, Refusal, Reply, Topic};
 use std::sync::Arc;
-use types::{ErrorCode, NodeId, TopicIdPartition, TopicPartition};
+use types::{ErrorCode, NodeId, PartitionEpoch, TopicIdPartition, TopicPartition};
 
 /// `unclean.leader.election.enable`, as a topic's and as a broker default's key.
 pub const UNCLEAN_LEADER_ELECTION: &str = "unclean.leader.election.enable";
@@ -30,20 +30,24 @@ pub fn remove_from_isrs(draft: &mut Draft<'_>, broker: NodeId, records: Records)
     }
 }
 
-/// The same for one partition, of a broker that lives. As the last member it stays the leader on
-/// paper where nobody else may lead: it says itself what it cannot serve, and leads again without
-/// an election once it can.
-pub fn remove_from_isr(
-    draft: &mut Draft<'_>,
-    id: TopicIdPartition,
-    broker: NodeId,
-    records: Records,
-) {
-    let is_lost = records == Records::MaybeLost;
+/// Takes a broker that lives, and has lost its replica, out of one partition. As the last member,
+/// with nobody eligible, it stays the leader on paper: it says itself what it cannot serve, and leads
+/// again without an election once it can. Where another holds the records, that one is waited for:
+/// the broker may come back with an empty directory, and nothing to tell that it lost anything.
+///
+/// Outside of the ISR the partition epoch rises all the same: a leader may just be asking to let it
+/// join, by what it had before.
+pub fn remove_lost_replica(draft: &mut Draft<'_>, id: TopicIdPartition, broker: NodeId) {
     let Some(partition) = draft.image().partition(id).cloned() else { return };
-    if counts_on(&partition, broker, is_lost)
-        && let Some(next) = without(draft, id, &partition, broker, is_lost)
-        && (next.has_leader() || !draft.is_live(broker))
+    if !partition.is_replica(broker) {
+        return;
+    }
+    if !counts_on(&partition, broker, true) {
+        let mut next = partition.as_ref().clone();
+        next.partition_epoch = PartitionEpoch(partition.partition_epoch.0.saturating_add(1));
+        draft.push_partition(id, next);
+    } else if let Some(next) = without(draft, id, &partition, broker, true)
+        && (next.has_leader() || !next.in_isr(broker) || !draft.is_live(broker))
     {
         draft.push_partition(id, next);
     }

@@ -13,8 +13,8 @@ pub enum LeaderEffect {
     ProposeIsr(IsrProposal),
     /// The controller's ISR as this leader knows it changed (for logs and metrics).
     IsrChanged { isr: Vec<NodeId>, partition_epoch: PartitionEpoch },
-    /// The controller took this follower out of the ISR: it must say anew where it stands, and send
-    /// it nothing until then. The shell ends its flow with a refusal that makes it restart.
+    /// The controller changed the partition and left this follower out of the ISR: it must say anew
+    /// where it stands. The shell ends its flow with a refusal that makes it restart.
     AskAnew(NodeId),
     /// Answer the produce that waited under this token.
     Complete { token: WaitToken, outcome: WaitOutcome },

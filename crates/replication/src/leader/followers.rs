@@ -1,7 +1,7 @@
 //! What the leader knows of each follower.
 
 use std::time::Duration;
-use types::{BrokerEpoch, EpochOffset, LeaderEpoch, Monotonic, NodeId, Offset};
+use types::{BrokerEpoch, EpochOffset, LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch};
 
 /// A follower's report of where it stands, as it came over its stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +16,8 @@ pub struct FollowerPosition {
     /// Epoch of its last record; -1 for an empty log.
     pub last_epoch: LeaderEpoch,
     pub log_start_offset: Offset,
+    /// The partition epoch that its metadata image has: what it says is not older than that.
+    pub partition_epoch: PartitionEpoch,
     /// It asks to be sent from here, and does not merely report progress.
     pub restart: bool,
     /// What this leader's epoch cache answers for `last_epoch` (its largest epoch at or below it,
@@ -50,8 +52,9 @@ pub(super) struct Progress {
     /// their round trip, and a mark renewed by each would run ahead of the follower for ever. The
     /// lag measured so is at most twice the real one.
     mark: Option<(Offset, Monotonic)>,
-    /// What it reports counts again only from a restart on.
-    must_restart: bool,
+    /// What it says counts only if it knew of this partition epoch. An older word may be of a log
+    /// that is gone, and may have been under way for as long as it likes.
+    counts_from: PartitionEpoch,
 }
 
 impl Progress {
@@ -64,7 +67,7 @@ impl Progress {
             broker_epoch: BrokerEpoch::NONE,
             caught_up: in_isr.then_some(now),
             mark: None,
-            must_restart: false,
+            counts_from: PartitionEpoch(0),
         }
     }
 
@@ -79,18 +82,16 @@ impl Progress {
         self.mark = None;
     }
 
-    /// The controller took it out of the ISR: where it stood before says nothing any more, and
-    /// what it reported before it hears of that may still be under way.
-    pub fn expel(&mut self) {
+    /// The controller changed the partition, and left it out of the ISR: what it said before it
+    /// knew of that says nothing any more.
+    pub fn expel(&mut self, since: PartitionEpoch) {
         self.forget_log();
         self.caught_up = None;
-        self.must_restart = true;
+        self.counts_from = since;
     }
 
-    /// Whether a report counts: an expelled follower has to begin anew.
-    pub fn may_report(&mut self, position: &FollowerPosition) -> bool {
-        self.must_restart &= !position.restart;
-        !self.must_restart
+    pub fn counts(&self, position: &FollowerPosition) -> bool {
+        position.partition_epoch >= self.counts_from
     }
 
     pub fn report(&mut self, now: Monotonic, position: &FollowerPosition, leader_end: Offset) {

@@ -131,8 +131,8 @@ impl Leader {
         let Some(follower) = followers.find(|follower| follower.broker == position.broker) else {
             return Err(Refusal::NotLeaderOrFollower);
         };
-        if !follower.may_report(position) {
-            return checked;
+        if !follower.counts(position) && self.mutant != Some(Mutant::CountOldWord) {
+            return if position.restart { Err(Refusal::NotLeaderOrFollower) } else { checked };
         }
         follower.report(now, position, leader_end);
         self.propose_joining(Some(position.broker), effects);
@@ -357,18 +357,23 @@ impl Leader {
         self.replicas = replicas;
     }
 
-    /// Whom the controller took out of the ISR by itself (fenced, stopping, its log directory
-    /// failed), it had a reason for: what such a follower reported before is forgotten, or it would
-    /// be proposed again at once, and hold the watermark though its log may be gone.
+    /// When the controller changes a partition by itself, it has a reason: a broker fell silent, is
+    /// stopping, or a log directory of it failed. Whoever is not in the ISR then may be the one.
+    /// What those reported before is forgotten, or one whose log is gone would be proposed at
+    /// once, and hold the watermark besides. After a change that this leader proposed, that holds
+    /// for those alone that left: the controller's own removal of the same looks the same.
     fn expel_removed(&mut self, former: &Isr, effects: &mut Vec<LeaderEffect>) {
-        if self.mutant == Some(Mutant::KeepExpelled) || former.foresaw(&self.isr) {
+        if self.mutant == Some(Mutant::KeepExpelled) {
             return;
         }
-        let is_removed = |id: NodeId| former.may_contain(id) && !self.isr.may_contain(id);
+        let is_own = former.foresaw(&self.isr);
+        let since = self.isr.partition_epoch();
+        let is_member = |isr: &Isr, id| isr.committed().contains(&id);
         for follower in &mut self.followers {
-            if is_removed(follower.broker) {
-                follower.expel();
-                effects.push(LeaderEffect::AskAnew(follower.broker));
+            let id = follower.broker;
+            if !is_member(&self.isr, id) && (!is_own || is_member(former, id)) {
+                follower.expel(since);
+                effects.push(LeaderEffect::AskAnew(id));
             }
         }
     }

@@ -6,8 +6,8 @@
 //! - a follower joins the ISR only if it was heard in this leader epoch, from the registration that
 //!   the metadata image holds, is neither fenced nor shutting down, and has reached both the high
 //!   watermark and the start of this leader epoch (KIP-841, KIP-903);
-//! - a follower that the controller took out of the ISR counts again only by what it says after it
-//!   was asked anew ([`LeaderEffect::AskAnew`]);
+//! - a follower that the controller left out of the ISR counts again only by what it says once it
+//!   knows of that ([`LeaderEffect::AskAnew`]);
 //! - every wait is completed exactly once.
 //!
 //! Does not: send, append or time anything itself. The shell that makes a [`Leader`] has first

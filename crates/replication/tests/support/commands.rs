@@ -128,6 +128,7 @@ impl Bench {
         let records = (offset.0 - self.leader_log.start - 1).max(0) as usize;
         let last = self.leader_log.epochs.get(records).copied().unwrap_or(-1);
         let last_epoch = LeaderEpoch(command.number("last", i64::from(last)) as i32);
+        let known = self.leader.as_ref().map_or(0, |leader| leader.partition_epoch().0);
         let position = FollowerPosition {
             broker: NodeId(id),
             broker_epoch: BrokerEpoch(command.number("broker_epoch", i64::from(id) * 10)),
@@ -135,6 +136,7 @@ impl Bench {
             offset,
             last_epoch,
             log_start_offset: Offset(command.number("start", 0)),
+            partition_epoch: PartitionEpoch(command.number("known", i64::from(known)) as i32),
             restart: command.words.contains(&"restart"),
             epoch_end: self.leader_log.epoch_end(last_epoch),
         };
@@ -347,6 +349,7 @@ impl Bench {
                 offset,
                 last_epoch,
                 log_start_offset: Offset(self.follower_log.start),
+                partition_epoch: PartitionEpoch(7),
                 restart: true,
                 epoch_end: self.leader_log.epoch_end(last_epoch),
             };
