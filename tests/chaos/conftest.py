@@ -9,9 +9,9 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from harness import network  # noqa: E402
+from harness import network, volume  # noqa: E402
 from report import table  # noqa: E402
-from via import Namespaces, Processes  # noqa: E402
+from via import Namespaces, Processes, Volumes  # noqa: E402
 
 _REPORTS = []
 
@@ -70,6 +70,14 @@ def namespaces():
 def networked(request, namespaces):
     """Three nodes on a network of their own."""
     yield from _running(Namespaces(request.config.getoption("--system")), request)
+
+
+@pytest.fixture
+def powered(request):
+    """Three nodes, each on a file system of its own."""
+    if not volume.available():
+        pytest.skip("no power to cut: needs root, mount and mkfs.ext4")
+    yield from _running(Volumes(request.config.getoption("--system")), request)
 
 
 @pytest.fixture

@@ -83,6 +83,23 @@ class Faults:
         aside.rename(places[1])
         self.count("swap", f"nodes {one} and {other}", at)
 
+    def cut_power(self):
+        """Of all nodes, whose data are on volumes of their own, at once: what they have not synced is
+        gone, and they are down."""
+        at, volumes = now(), self.cluster.volumes
+        for volume in volumes.values():
+            volume.fail()
+        for id, volume in volumes.items():
+            self.landed(volume.has_failed, f"the disk of node {id} failing")
+        for id in volumes:
+            self.cluster.kill(id)
+            self.landed(lambda: self.cluster.is_gone(id), f"node {id} being gone")
+        for volume in volumes.values():
+            volume.power_up()
+            if volume.has_failed():
+                raise Void(f"{volume.path} did not come back")
+        self.count("power", "all nodes", at)
+
     # What every fault has.
 
     def healed(self):

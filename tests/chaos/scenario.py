@@ -106,8 +106,21 @@ class Scenario:
         self.load.finish()
         self.prober.finish()
         self.in_sync()
-        ends = {p: self.cluster.end_offset(self.topic, p) for p in range(PARTITIONS)}
-        self.reader.finish(ends)
+        self.reader.finish(self.ends())
+        self.judge(allow)
+        if expects_fault and not self.report.fired:
+            raise Void("no fault fired")
+        unknown = self.report.unknown
+        assert unknown == 0, f"{unknown} records have no answer: {self.load.failed[:3]}"
+        return self.report
+
+    def ends(self):
+        return {p: self.cluster.end_offset(self.topic, p) for p in range(PARTITIONS)}
+
+    def judge(self, allow=()):
+        """Reads everything back, has the history judged, and compares the replicas. All load has
+        ended."""
+        ends = self.ends()
         for partition, records in read_all(self.cluster.bootstrap, self.topic, ends).items():
             named, damaged = contents(records, partition)
             self.history.read(_FINAL, self.topic, partition, named, final=True, damaged=damaged)
@@ -120,12 +133,9 @@ class Scenario:
         self._compare(ends)
         if report.void:
             raise Void(f"{report.void}; {self.history.path}")
-        if expects_fault and not report.fired:
-            raise Void("no fault fired")
         if report.segments < 2:
             raise Void("no segment rolled")
-        assert report.unknown == 0, f"{report.unknown} records have no answer: {self.load.failed[:3]}"
-        return report
+        return judged
 
     def _fill_segments(self):
         """What is compared are several segments of each partition."""

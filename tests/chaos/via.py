@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import Cluster
 from harness.network import Network
+from harness.volume import Volume
 
 # Everything else is at its default: of Kafka too, whose harness notices dead brokers sooner.
 OVERRIDES = {
@@ -79,3 +80,24 @@ class Namespaces(Processes):
             super().stop()
         finally:
             self.network.remove()
+
+
+class Volumes(Processes):
+    """Server processes whose data are on file systems of their own, which lose power for real."""
+
+    def __init__(self, system="ottla", count=3, overrides=None, megabytes=512):
+        super().__init__(system, count, overrides)
+        self.volumes = {}
+        try:
+            for id, node in self.nodes.items():
+                self.volumes[id] = Volume(node.directory, "data", megabytes, journal=True)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        try:
+            super().stop()
+        finally:
+            for volume in self.volumes.values():
+                volume.close()

@@ -1,5 +1,6 @@
 """Small file systems of their own, which fill up and fail for real. Needs root and loop devices."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -22,19 +23,40 @@ def available():
 class Volume:
     """A mounted file system in a file; `close` unmounts it and removes the file."""
 
-    def __init__(self, directory, name, megabytes):
+    def __init__(self, directory, name, megabytes, journal=False):
+        """With a journal it survives a power cut; without, it can only fail."""
         self.is_frozen = False
         self.path = Path(directory) / name
         self.image = Path(directory) / f"{name}.img"
         self.path.mkdir(parents=True)
         with open(self.image, "wb") as image:
             image.truncate(megabytes << 20)
-        _run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0", self.image)
+        journaled = ("-J", "size=4") if journal else ("-O", "^has_journal")
+        _run("mkfs.ext4", "-q", "-F", *journaled, "-m", "0", self.image)
+        self.mount()
+        (self.path / "lost+found").rmdir()
+
+    def mount(self):
         _run("mount", "-o", "loop", self.image, self.path)
 
     def fail(self):
         """Fails the disk under whoever uses it."""
         self._tell(_SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+
+    def has_failed(self):
+        """Whether every write fails now."""
+        try:
+            (self.path / "probe").touch()
+        except OSError as error:
+            return error.errno == errno.EIO
+        (self.path / "probe").unlink()
+        return False
+
+    def power_up(self):
+        """After `fail`, as after a power cut: what was synced is there, the rest is gone. Nobody may
+        have a file open."""
+        _run("umount", self.path)
+        self.mount()
 
     def freeze(self):
         """The disk hangs: every write waits until `thaw`."""
