@@ -3,41 +3,43 @@
 //! Promises:
 //! - responses go out in the order of the requests;
 //! - a request is decoded, and a produce request appended, as soon as it is read; all other work of
-//!   a request begins when the responses before it are done (as in Kafka, where one request of a
-//!   connection is worked on at a time);
+//!   a request begins when the responses before it are made (as in Kafka, where one request of a
+//!   connection is worked on at a time); they may still be on their way out;
 //! - a request behind another one takes a place of all connections' [`Line`] until its turn comes;
 //! - at most [`Limits::inflight_max`] requests and [`INFLIGHT_BYTES_MAX`] bytes of undone requests
 //!   are held; beyond that nothing is read;
 //! - a bad frame ends the connection after the responses to the requests before it;
-//! - a closed connection drops what was waiting on it (a long poll, for example) at once.
+//! - a client that sends no more gets the answers to what it has sent, those that come within
+//!   [`HALF_CLOSED_MAX`], since it may have closed its sending half only; what still waits then (a
+//!   long poll, for example) is dropped, and at once where the connection broke.
 //!
 //! Does not: know any API. That is [`crate::handlers`].
 
 use super::frames::{FrameError, FrameLimits, FrameReader};
 use super::halves::{ReadHalf, WriteHalf, split};
 use super::line::{Line, Place};
+use super::outgoing::{Outgoing, SLICES_MAX};
 use crate::context::BrokerContext;
-use crate::handlers::{self, ClientSoftware, Origin, Outcome, Started};
-use bytes::{Buf, Bytes};
+use crate::handlers::{self, ClientSoftware, Origin, Outcome, Reply, Started};
+use bytes::Bytes;
+use config::FetchTransfer;
 use env::BoxStream;
-use futures::FutureExt;
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::RefusedConnection;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use wire::Pieces;
 
 /// Bytes of requests on one connection that are decoded but not done. A larger request passes
 /// alone.
 const INFLIGHT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Responses that are ready are written together up to this size.
+/// Bytes of answers that wait to be written; a larger one waits alone. Records in files do not count.
 const GATHER_BYTES_MAX: usize = 1024 * 1024;
-/// Most pieces handed to one vectored write (IOV_MAX is 1024 on Linux).
-const GATHER_PIECES_MAX: usize = 256;
+/// Answers that are made ahead of the writing.
+const ANSWERS_AHEAD: usize = 16;
+/// How long a client that sends no more is still worked for.
+const HALF_CLOSED_MAX: Duration = Duration::from_secs(5);
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,8 @@ pub struct Limits {
     pub frames: FrameLimits,
     /// `ottla.connection.inflight.max`: requests read but not answered.
     pub inflight_max: usize,
+    /// `ottla.fetch.transfer`
+    pub transfer: FetchTransfer,
 }
 
 /// A connection and where it came in.
@@ -66,11 +70,21 @@ struct Waiting {
     _bytes: Option<OwnedSemaphorePermit>,
 }
 
+/// A request's answer, in its turn.
+enum Answer {
+    /// With the room that it takes among those that wait to be written.
+    Reply(Reply, OwnedSemaphorePermit),
+    /// The connection ends here.
+    Close,
+}
+
 /// How reading ended.
 #[derive(Debug)]
 enum ReadEnd {
     /// The client is gone: nobody reads answers.
     Gone,
+    /// The client sends no more; it may still read.
+    Finished,
     /// The client broke the protocol: earlier requests are still answered.
     Refused(String),
 }
@@ -80,13 +94,27 @@ impl Connection {
     pub async fn serve(self, stream: BoxStream) {
         let (read, write, closer) = split(stream);
         let _open = self.broker.connections.add(closer);
-        let (sender, receiver) = mpsc::channel(self.limits.inflight_max);
-        let reader = self.read_requests(read, sender);
-        let writer = self.write_responses(write, receiver);
+        let (requests, queue) = mpsc::channel(self.limits.inflight_max);
+        let (answers, ready) = mpsc::channel(ANSWERS_AHEAD);
+        let reader = self.read_requests(read, requests);
+        let answering = self.answer_requests(queue, answers);
+        let writer = self.write_answers(write, ready);
+        // The writer ends once the answers do, or when it cannot go on.
+        let writer = async {
+            tokio::pin!(answering, writer);
+            tokio::select! {
+                () = &mut answering => writer.await,
+                () = &mut writer => {}
+            }
+        };
         tokio::pin!(reader, writer);
         tokio::select! {
             end = &mut reader => match end {
                 ReadEnd::Gone => {}
+                ReadEnd::Finished => {
+                    // One that closed its whole socket cannot be told from one that reads on.
+                    let _ = tokio::time::timeout(HALF_CLOSED_MAX, writer).await;
+                }
                 ReadEnd::Refused(reason) => {
                     self.broker.metrics.connection_refused(RefusedConnection::BadRequest);
                     tracing::debug!(peer = %self.peer, %reason, "connection refused a request");
@@ -132,9 +160,8 @@ impl Connection {
                 Ok(frame) => return Ok(frame),
                 // It is the client that waits.
                 Err(FrameError::Idle(_)) if !self.line.is_empty() => {}
-                Err(FrameError::Closed | FrameError::Truncated | FrameError::Io(_)) => {
-                    return Err(ReadEnd::Gone);
-                }
+                Err(FrameError::Closed) => return Err(ReadEnd::Finished),
+                Err(FrameError::Truncated | FrameError::Io(_)) => return Err(ReadEnd::Gone),
                 Err(error @ (FrameError::Idle(_) | FrameError::Stalled(_))) => {
                     self.broker.metrics.connection_refused(RefusedConnection::Idle);
                     tracing::debug!(peer = %self.peer, %error, "connection closed");
@@ -147,51 +174,80 @@ impl Connection {
         }
     }
 
-    /// Answers in order until the reader is done and all is answered, or a write fails.
-    async fn write_responses(&self, mut write: WriteHalf, mut queue: mpsc::Receiver<Waiting>) {
-        let mut out = Gathered::default();
-        let mut next = queue.recv().await;
-        while let Some(mut waiting) = next.take() {
+    /// Works on the requests in turn, until the reader is done and all are answered, or nobody takes
+    /// the answers.
+    async fn answer_requests(
+        &self,
+        mut queue: mpsc::Receiver<Waiting>,
+        answers: mpsc::Sender<Answer>,
+    ) {
+        let bytes = Arc::new(Semaphore::new(GATHER_BYTES_MAX));
+        while let Some(mut waiting) = queue.recv().await {
             waiting.place = None;
-            let outcome = match (&mut waiting.started.pending).now_or_never() {
-                Some(outcome) => outcome,
-                None => {
-                    // Whoever waits shall not make the answers before it wait as well.
-                    if self.flush(&mut write, &mut out).await.is_err() {
-                        return;
-                    }
-                    (&mut waiting.started.pending).await
-                }
-            };
-            let close = matches!(outcome, Outcome::Close);
+            let Ok(slot) = answers.reserve().await else { return };
+            let outcome = (&mut waiting.started.pending).await;
             self.count(&waiting.started, &outcome);
-            if let Outcome::Reply(response) = outcome {
-                out.push(response);
-            }
             drop(waiting);
+            let answer = match outcome {
+                Outcome::Reply(reply) => {
+                    let held = reply.held_bytes().min(GATHER_BYTES_MAX);
+                    let Ok(held) = bytes.clone().acquire_many_owned(held as u32).await else {
+                        return;
+                    };
+                    Answer::Reply(reply, held)
+                }
+                Outcome::Silent => {
+                    self.line.answered();
+                    continue;
+                }
+                Outcome::Close => Answer::Close,
+            };
             self.line.answered();
-            next = queue.try_recv().ok();
-            let full = out.bytes >= GATHER_BYTES_MAX || out.pieces.len() >= GATHER_PIECES_MAX;
-            if (close || full || next.is_none()) && self.flush(&mut write, &mut out).await.is_err()
-            {
+            slot.send(answer);
+        }
+    }
+
+    /// Writes answers in order, those that are there together, until there are no more, one closes
+    /// the connection, or a write fails.
+    async fn write_answers(&self, mut write: WriteHalf, mut answers: mpsc::Receiver<Answer>) {
+        let patience = self.limits.frames.idle;
+        let mut out = Outgoing::new(self.limits.transfer);
+        while let Some(first) = answers.recv().await {
+            let mut next = Some(first);
+            let mut close = false;
+            let mut held = Vec::new();
+            while let Some(answer) = next.take() {
+                match answer {
+                    Answer::Reply(reply, bytes) => {
+                        out.push(reply);
+                        held.push(bytes);
+                    }
+                    Answer::Close => {
+                        close = true;
+                        break;
+                    }
+                }
+                if out.parts() < SLICES_MAX {
+                    next = answers.try_recv().ok();
+                }
+            }
+            if let Err(error) = out.flush(&mut write, patience).await {
+                tracing::debug!(peer = %self.peer, %error, "cannot write an answer");
                 return;
             }
             if close {
                 return;
-            }
-            if next.is_none() {
-                next = queue.recv().await;
             }
         }
         // The error does not matter: the connection ends here.
         let _ = write.shutdown().await;
     }
 
-    fn count(&self, started: &Started, outcome: &Outcome<Pieces>) {
+    fn count(&self, started: &Started, outcome: &Outcome<Reply>) {
         let Some(metrics) = self.broker.apis.of(started.api.key) else { return };
         let time = self.broker.env.clock.now().since(started.received);
         let response_bytes = match outcome {
-            Outcome::Reply(response) => response.len(),
+            Outcome::Reply(reply) => reply.pieces.len(),
             Outcome::Silent | Outcome::Close => 0,
         };
         metrics.answered(time, started.request_bytes as u64, response_bytes as u64);
@@ -205,63 +261,6 @@ impl Connection {
             software: &self.software,
         }
     }
-
-    async fn flush(&self, write: &mut WriteHalf, out: &mut Gathered) -> io::Result<()> {
-        let patience = self.limits.frames.idle;
-        while !out.pieces.is_empty() {
-            let written = tokio::time::timeout(patience, write_some(write, &out.pieces)).await;
-            let count = written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            out.advance(count);
-        }
-        // A plain socket has nothing to flush; a boxed stream might.
-        let flushed = tokio::time::timeout(patience, write.flush()).await;
-        flushed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-/// Response bytes that are ready to be written, in order.
-#[derive(Default)]
-struct Gathered {
-    pieces: VecDeque<Bytes>,
-    bytes: usize,
-}
-
-impl Gathered {
-    fn push(&mut self, response: Pieces) {
-        self.bytes += response.len();
-        self.pieces.extend(response);
-    }
-
-    fn advance(&mut self, mut count: usize) {
-        self.bytes -= count;
-        while count > 0 {
-            let first = self.pieces.front_mut().expect("written bytes were gathered before");
-            let part = count.min(first.len());
-            first.advance(part);
-            count -= part;
-            if first.is_empty() {
-                self.pieces.pop_front();
-            }
-        }
-    }
-}
-
-async fn write_some(
-    write: &mut (impl AsyncWrite + Unpin),
-    pieces: &VecDeque<Bytes>,
-) -> io::Result<usize> {
-    if pieces.len() == 1 || !write.is_write_vectored() {
-        return write.write(&pieces[0]).await;
-    }
-    let mut slices = [IoSlice::new(&[]); GATHER_PIECES_MAX];
-    let count = pieces.len().min(GATHER_PIECES_MAX);
-    for (slice, piece) in slices.iter_mut().zip(pieces) {
-        *slice = IoSlice::new(piece);
-    }
-    write.write_vectored(&slices[..count]).await
 }
 
 /// The patience inside a frame: a client that stops half-way holds a buffer.

@@ -3,7 +3,8 @@
 //! Promises: [`Closer::close`] ends the stream for the client at once, whatever the connection's
 //! task is doing: it may hang in a disk, and its client is to go elsewhere.
 
-use env::BoxStream;
+use super::outgoing::Socket;
+use env::{BoxStream, File};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -85,6 +86,18 @@ impl AsyncWrite for WriteHalf {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0.stream()).poll_shutdown(context)
+    }
+}
+
+impl Socket for WriteHalf {
+    fn poll_send_file(
+        &mut self,
+        context: &mut Context<'_>,
+        file: &dyn File,
+        position: u64,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.0.stream().poll_send_file(context, file, position, len)
     }
 }
 

@@ -13,6 +13,7 @@ mod connection;
 mod frames;
 mod halves;
 mod line;
+mod outgoing;
 mod places;
 
 pub use closing::OpenConnections;
@@ -89,6 +90,7 @@ impl Listeners {
                 stall: STALL,
             },
             inflight_max: (requests.connection_inflight_max as usize).max(1),
+            transfer: requests.fetch_transfer,
         };
         for bound in &self.bound {
             let acceptor = Acceptor {

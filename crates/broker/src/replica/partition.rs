@@ -17,7 +17,7 @@ use super::waits::FetchWait;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use config::TopicConfig;
-use env::Env;
+use env::{Env, Mutant, mutant};
 use log::{LogHandle, ReadError, ReadPlan};
 use replication::{Follower, Leader, WaitOutcome, WaitToken};
 use rpc::replica::Position;
@@ -293,8 +293,11 @@ impl Partition {
             return Err(ErrorCode::KafkaStorageError);
         }
         let state = self.lock();
-        let high_watermark = self.readable(&state, read)?;
+        let mut high_watermark = self.readable(&state, read)?;
         let log = self.log.lock();
+        if mutant::is(Mutant::ReadToEnd) {
+            high_watermark = log.end_offset();
+        }
         let last_stable_offset = log.first_unstable_offset().min(high_watermark);
         let mut planned = PlannedRead {
             plan: None,
@@ -326,6 +329,11 @@ impl Partition {
             }
         }
         Ok(planned)
+    }
+
+    /// To be held by whoever reads from the disk and may wait for it.
+    pub fn reading(&self) -> impl Drop + use<> {
+        self.health.working(self.now())
     }
 
     /// A disk that cannot give back what it holds takes its directory offline. A file that is shorter

@@ -66,6 +66,25 @@ impl Connection {
         }
     }
 
+    /// Sends no more, and still reads.
+    #[allow(dead_code)]
+    pub async fn finish_sending(&mut self) {
+        self.stream.shutdown().await.expect("the sending half closes");
+    }
+
+    /// What comes next, of at most `max` bytes, frame or not; empty at the end.
+    #[allow(dead_code)]
+    pub async fn some_bytes(&mut self, max: usize) -> Bytes {
+        if self.buffer.is_empty() {
+            let mut read = (&mut self.stream).take(max as u64);
+            let read = tokio::time::timeout(PATIENCE, read.read_buf(&mut self.buffer)).await;
+            // A connection that is reset has ended, too.
+            read.expect("bytes or an end in time").unwrap_or(0);
+        }
+        let count = max.min(self.buffer.len());
+        self.buffer.split_to(count).freeze()
+    }
+
     /// Forgets a request that gets no answer.
     pub fn expect_silence(&mut self) {
         self.waiting.pop_back();

@@ -1,0 +1,188 @@
+//! Records on their way from a broker's files to its clients.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+#[allow(dead_code)] // each test file uses a part of it
+mod support;
+
+use records::{BatchBuilder, BatchOptions, NewRecord};
+use support::Node;
+use support::kafka::Connection;
+use types::Offset;
+use wire::create_topics::{CreatableTopic, CreateTopicsRequest};
+use wire::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
+use wire::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
+use wire::{Bytes, Records};
+
+const TOPIC: &str = "t";
+const TRANSFERS: [&str; 2] = ["sendfile", "pread"];
+/// Where base offset and leader epoch stand in a batch, which the broker fills in.
+const STAMPED: usize = 17;
+
+async fn create(client: &mut Connection, partitions: i32) {
+    let topic = CreatableTopic {
+        name: TOPIC.into(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+    let response = client.call(7, &request).await;
+    assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
+}
+
+/// A batch of one record whose bytes are like no other's.
+fn batch(number: usize, size: usize) -> Bytes {
+    let value =
+        (0..size).map(|at| ((at * 31) ^ (at >> 8) ^ (number * 7)) as u8).collect::<Vec<u8>>();
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    let value = Some(Bytes::from(value));
+    builder.push(&NewRecord { value, timestamp: types::Timestamp(1), ..Default::default() });
+    builder.build().bytes
+}
+
+fn produce(partition: i32, records: Bytes) -> ProduceRequest {
+    let records = Some(Records::new(records));
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 5000,
+        topic_data: vec![TopicProduceData {
+            name: TOPIC.into(),
+            partition_data: vec![PartitionProduceData { index: partition, records }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+async fn append(client: &mut Connection, partition: i32, records: Bytes) {
+    let response = client.call(9, &produce(partition, records)).await;
+    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+}
+
+fn fetch(partitions: i32, offset: i64, max_bytes: i32) -> FetchRequest {
+    let partition = |partition| FetchPartition {
+        partition,
+        fetch_offset: offset,
+        partition_max_bytes: max_bytes,
+        ..Default::default()
+    };
+    FetchRequest {
+        replica_id: -1,
+        min_bytes: 1,
+        max_bytes: i32::MAX,
+        topics: vec![FetchTopic {
+            topic: TOPIC.into(),
+            partitions: (0..partitions).map(partition).collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// The batches of each partition, without what the broker filled in.
+fn unstamped(response: &FetchResponse) -> Vec<Vec<Bytes>> {
+    let batches = |records: &Records| {
+        let records = records.to_bytes();
+        let batches = records::batches(&records).map(|batch| {
+            let batch = batch.expect("a whole batch");
+            batch.check_crc().expect("a sound batch");
+            batch.bytes.slice(STAMPED..)
+        });
+        batches.collect::<Vec<_>>()
+    };
+    let partitions = response.responses[0].partitions.iter();
+    partitions.map(|data| data.records.as_ref().map(batches).unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn records_of_all_sizes_arrive_as_they_were_sent_by_each_way_of_moving_them() {
+    for transfer in TRANSFERS {
+        let node = Node::start(&[("ottla.fetch.transfer", transfer)]).await;
+        let mut client = node.connect().await;
+        create(&mut client, 3).await;
+        // Read at once; through one chunk; by sendfile with a small rest.
+        let sizes = [vec![10, 2000], vec![70_000, 1], vec![900_000, 300_000, 800_000, 5]];
+        let mut sent = Vec::new();
+        for (partition, sizes) in sizes.iter().enumerate() {
+            let batches = sizes.iter().enumerate();
+            let batches: Vec<_> = batches.map(|(at, size)| batch(at + partition, *size)).collect();
+            for batch in &batches {
+                append(&mut client, partition as i32, batch.clone()).await;
+            }
+            sent.push(batches.iter().map(|batch| batch.slice(STAMPED..)).collect::<Vec<_>>());
+        }
+        // Several in a row, so that one is answered while another is on its way.
+        for version in [4, 11, 12] {
+            client.send(version, &fetch(3, 0, 8 << 20)).await;
+        }
+        for version in [4, 11, 12] {
+            let response: FetchResponse = client.receive(version).await;
+            assert_eq!(unstamped(&response), sent, "{transfer}, version {version}");
+        }
+        let later = client.call(12, &fetch(1, 1, 8 << 20)).await;
+        assert_eq!(unstamped(&later)[0], sent[0][1..], "{transfer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_records_are_cut_off_ends_the_connection_before_other_bytes_go_out() {
+    for transfer in TRANSFERS {
+        let node = Node::start(&[("ottla.fetch.transfer", transfer)]).await;
+        let mut client = node.connect().await;
+        create(&mut client, 1).await;
+        // More than the buffers of both sockets hold.
+        let mut sent = Vec::new();
+        for number in 0..40 {
+            sent.push(batch(number, 1_000_000));
+            append(&mut client, 0, sent[number].clone()).await;
+        }
+        client.send(12, &fetch(1, 0, 1 << 30)).await;
+        let mut got = client.some_bytes(4).await.to_vec();
+        let length = u32::from_be_bytes(got[..4].try_into().expect("a length")) as usize;
+        assert!(length > 40_000_000, "{length} bytes");
+
+        let context = node.broker.context();
+        let partition = context.replicas.find(&context.image.load(), TOPIC, 0);
+        let log = partition.map_err(|_| "unserved").expect("the partition").log().clone();
+        log.lock().truncate_to(Offset(0)).expect("truncated");
+        let now = types::Timestamp(1);
+        log.lock().append_as_follower(&batch(77, 5_000_000), now).expect("appended");
+
+        loop {
+            let bytes = client.some_bytes(1 << 20).await;
+            if bytes.is_empty() {
+                break;
+            }
+            got.extend_from_slice(&bytes);
+        }
+        assert!(got.len() < length, "{transfer}: {} of {length} bytes came", got.len());
+        let first = got.windows(100).position(|window| window == &sent[0][STAMPED..][..100]);
+        let mut rest = &got[first.expect("the first batch")..];
+        for batch in &sent {
+            let expected = &batch[STAMPED..];
+            let count = expected.len().min(rest.len());
+            assert!(rest[..count] == expected[..count], "{transfer}: other bytes came");
+            rest = rest.get(expected.len() + STAMPED..).unwrap_or_default();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_closed_its_sending_half_gets_all_its_answers_and_then_an_end() {
+    let node = Node::start(&[]).await;
+    let mut client = node.connect().await;
+    create(&mut client, 1).await;
+    for number in 0..20 {
+        client.send(9, &produce(0, batch(number, 1000))).await;
+    }
+    client.send(12, &fetch(1, 0, 1 << 20)).await;
+    client.finish_sending().await;
+    for offset in 0..20 {
+        let response: ProduceResponse = client.receive(9).await;
+        assert_eq!(response.responses[0].partition_responses[0].base_offset, offset);
+    }
+    let response: FetchResponse = client.receive(12).await;
+    assert_eq!(unstamped(&response)[0].len(), 20);
+    assert_eq!(client.frame().await, None);
+}
