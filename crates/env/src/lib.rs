@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod disk;
 pub mod mem_disk;
+pub mod mutant;
 pub mod net;
 pub mod rng;
 pub mod sections;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use disk::{Disk, File};
 pub use mem_disk::MemDisk;
+pub use mutant::Mutant;
 pub use net::{BoxStream, Listener, Network, SocketOptions, Stream};
 pub use rng::Rng;
 pub use tasks::{Tasks, TasksHandle};

@@ -3,6 +3,7 @@
 use super::fetcher::FollowLink;
 use super::partition::{Partition, Role, State};
 use bytes::Bytes;
+use env::{Mutant, mutant};
 use log::AppendError;
 use replication::{
     Chunk, Divergence, FollowerEffect, FollowerLog, Refusal, epoch_batches_to_append,
@@ -170,6 +171,10 @@ impl Partition {
                 }
                 FollowerEffect::TruncateTo(offset) => {
                     tracing::info!(partition = %self.name, %offset, "log truncated to its leader's");
+                    let offset = match mutant::is(Mutant::NoTruncation) {
+                        true => self.log.lock().end_offset(),
+                        false => offset,
+                    };
                     let done = self.log.lock().truncate_to(offset);
                     self.truncated(state, done, &mut more);
                 }

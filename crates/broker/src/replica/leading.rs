@@ -2,6 +2,7 @@
 
 use super::partition::{OutgoingChunk, Partition, Role, State, Subscription};
 use super::session::{Session, epoch_end};
+use env::{Mutant, mutant};
 use log::{AppendError, Appended};
 use records::ProducedBatch;
 use replication::{
@@ -68,6 +69,7 @@ impl Partition {
         leader.appended(now, end_offset, &mut effects);
         let committed = match acks {
             Acks::None | Acks::Leader => None,
+            Acks::All if mutant::is(Mutant::AckAtAppend) => None,
             Acks::All => {
                 let token = WaitToken(state.next_token);
                 state.next_token += 1;

@@ -4,7 +4,9 @@ use super::fetcher::FollowLink;
 use super::partition::{Partition, Role, State};
 use super::settings::leader_config;
 use config::{NodeConfig, TopicConfig};
+use env::{Mutant, mutant};
 use metadata::Image;
+use replication::mutant::Mutant as Rule;
 use replication::{
     BrokerState, Follower, FollowerRole, Leader, LeaderLog, LeaderRole, PartitionChange,
 };
@@ -21,6 +23,15 @@ pub fn broker_states(image: &Image) -> BTreeMap<NodeId, BrokerState> {
         in_controlled_shutdown: b.in_controlled_shutdown,
     };
     image.brokers().map(|broker| (broker.id, state(broker))).collect()
+}
+
+/// The rule that the simulation wants leaders to leave out.
+fn left_out_rule() -> Option<Rule> {
+    let rules = [
+        (Mutant::WatermarkWithoutIsr, Rule::IgnoreUnheard),
+        (Mutant::IsrByIdAlone, Rule::AnyBrokerEpoch),
+    ];
+    rules.into_iter().find(|(mutant, _)| mutant::is(*mutant)).map(|(_, rule)| rule)
 }
 
 impl Partition {
@@ -101,7 +112,8 @@ impl Partition {
             brokers: brokers.clone(),
         };
         let config = leader_config(&self.config.load(), node);
-        let leader = Leader::new(role, facts, config, self.now(), effects);
+        let mut leader = Leader::new(role, facts, config, self.now(), effects);
+        leader.set_mutant(left_out_rule());
         self.epoch.store(at.leader_epoch.0, Ordering::Release);
         tracing::info!(
             partition = %self.name, epoch = %at.leader_epoch, end_offset = %facts.end_offset, "leads"

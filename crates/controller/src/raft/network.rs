@@ -10,7 +10,7 @@ use super::types::{Address, LogId, MemberId, Snapshot, TypeConfig, Vote};
 use crate::channel;
 use crate::cluster_name::ClusterName;
 use bytes::Bytes;
-use env::Env;
+use env::{Env, Mutant, mutant};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -172,7 +172,12 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             leader_commit: id_to_pb(request.leader_commit.as_ref()),
             entries: request.entries.iter().map(codec::entry_to_bytes).collect(),
         };
-        let response = self.call(timeout, client.append(message)).await?;
+        let response = match self.call(timeout, client.append(message)).await {
+            Err(_) if mutant::is(Mutant::UnansweredAppendCounts) => {
+                return Ok(AppendEntriesResponse::Success);
+            }
+            answered => answered?,
+        };
         append_response(response, has_previous).map_err(unreadable)
     }
 

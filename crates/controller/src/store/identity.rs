@@ -4,8 +4,8 @@
 //! member of the quorum and can never vote twice; node id and cluster id never change.
 
 use crate::StartError;
-use env::Env;
 use env::disk::{read_file, write_file_atomically};
+use env::{Env, Mutant, mutant};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -51,7 +51,10 @@ impl Identity {
 
     /// Gives a directory that has none an identity.
     pub fn create(env: &Env, directory: &Path, node_id: NodeId) -> io::Result<Identity> {
-        let identity = Identity { node_id, directory_id: env.rng.uuid(), cluster_id: None };
+        let mut identity = Identity { node_id, directory_id: env.rng.uuid(), cluster_id: None };
+        if mutant::is(Mutant::WipedDiskKeepsIdentity) {
+            identity.directory_id = types::Uuid([node_id.0 as u8; 16]);
+        }
         identity.save(env, directory)?;
         Ok(identity)
     }

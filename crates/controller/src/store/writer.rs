@@ -8,7 +8,7 @@ use super::frame::{self, Kind};
 use super::journal::{Durable, Index, JournalOptions, OnDurable, Place};
 use super::recovery;
 use bytes::{Bytes, BytesMut};
-use env::Disk;
+use env::{Disk, Mutant, mutant};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -185,7 +185,7 @@ impl Core {
         let state = self.written.encode();
         let mut out = BytesMut::new();
         self.frame(&mut out, Kind::State, [&state, &[]]);
-        self.write_out(&out)
+        self.write_out(&out, true)
     }
 
     fn frame(&mut self, out: &mut BytesMut, kind: Kind, body: [&[u8]; 2]) {
@@ -223,7 +223,7 @@ impl Core {
             }
         }
         self.add_committed(&mut out);
-        self.write_out(&out)?;
+        self.write_out(&out, !leaves_out_sync(group))?;
         let mut index = self.index.lock().expect("journal lock");
         for (number, bytes, place) in placed {
             let open = index.segments.back_mut().expect("a file is open");
@@ -269,14 +269,24 @@ impl Core {
         }
     }
 
-    fn write_out(&mut self, out: &BytesMut) -> io::Result<()> {
+    fn write_out(&mut self, out: &BytesMut, syncs: bool) -> io::Result<()> {
         let file = {
             let index = self.index.lock().expect("journal lock");
             index.segments.back().expect("a file is open").file.clone()
         };
         file.write_all_at(out, self.tail)?;
-        file.sync_data()?;
+        if syncs {
+            file.sync_data()?;
+        }
         self.tail += out.len() as u64;
         Ok(())
     }
+}
+
+/// Whether the simulation wants this group to be acknowledged without a sync.
+fn leaves_out_sync(group: &[Operation]) -> bool {
+    let is_entries = |one: &Operation| matches!(one, Operation::Append { .. });
+    let is_state = |one: &Operation| matches!(one, Operation::State { .. });
+    (mutant::is(Mutant::RaftLogNotSynced) && group.iter().all(is_entries))
+        || (mutant::is(Mutant::VoteNotSynced) && group.iter().all(is_state))
 }
