@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "compat"), str(HERE)]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "compat"), str(HERE.parent / "chaos"), str(HERE)]
 
 import image as images  # noqa: E402
+from report import table  # noqa: E402
+
+_REPORTS = []
 
 
 def pytest_configure(config):
@@ -44,9 +47,30 @@ def image(engine):
         yield given
         return
     tag = f"ottla-test:{uuid.uuid4().hex[:8]}"
-    images.pack(images.static_binary(), tag)
+    binary = images.static_binary()
+    # It judges histories, too.
+    os.environ.setdefault("OTTLA_BIN", str(binary))
+    images.pack(binary, tag)
     yield tag
     images.remove(tag)
+
+
+@pytest.fixture
+def reported():
+    """Takes a scenario's report, shows it at the end, and judges it."""
+
+    def take(report):
+        _REPORTS.append(report)
+        assert report.faults == 0, "\n".join([report.json(), *report.examples])
+
+    return take
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _REPORTS:
+        terminalreporter.section("chaos")
+        for line in table(_REPORTS):
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(hookwrapper=True)

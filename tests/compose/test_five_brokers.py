@@ -6,6 +6,7 @@ from clients.base import Record
 from harness import protocol, wait_until
 from image import ROOT
 from project import Project
+from scenarios import disconnected, killed, paused
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,12 @@ def test_topics_are_made_while_one_broker_is_down_and_a_plain_broker_leads_no_qu
     project.start(5)
     project.wait_healthy([5])
     project.wait_in_sync("spread")
+
+
+@pytest.mark.parametrize("what", [killed, paused, disconnected])
+def test_a_leader_that_fails_under_load_costs_no_acknowledged_record(project, reported, what):
+    reported(what("five: leader", project, lambda s: s.leader()))
+
+
+def test_a_controller_killed_under_load_costs_no_acknowledged_record(project, reported):
+    reported(killed("five: controller", project, lambda s: s.cluster.controller()))
