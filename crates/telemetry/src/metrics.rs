@@ -146,6 +146,10 @@ impl Metrics {
         self.0.node.replicas.offline_log_dirs.set(directories as i64);
     }
 
+    pub fn slow_follower(&self) {
+        self.0.node.replicas.slow_followers.inc();
+    }
+
     pub fn disk_stalled(&self) {
         self.0.node.replicas.disk_stalls.inc();
     }

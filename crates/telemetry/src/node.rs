@@ -64,6 +64,7 @@ pub(crate) struct ReplicaCells {
     pub(crate) isr_expands: Counter,
     pub(crate) offline_log_dirs: Gauge,
     pub(crate) disk_stalls: Counter,
+    pub(crate) slow_followers: Counter,
     pub(crate) unwell_log_dirs: Gauge,
 }
 
@@ -107,6 +108,8 @@ impl ReplicaCells {
         registry.register("isr_expands", help, self.isr_expands.clone());
         let help = "Log directories that failed";
         registry.register("offline_log_dirs", help, self.offline_log_dirs.clone());
+        let help = "Times that a leader here gave up a follower that kept produces waiting";
+        registry.register("slow_followers", help, self.slow_followers.clone());
         let help = "Times that a log directory hung for ottla.disk.stall.ms";
         registry.register("disk_stalls", help, self.disk_stalls.clone());
         let help = "Log directories that hang, or did and are not trusted yet";

@@ -138,6 +138,13 @@ impl Partition {
                         partition = %self.name, ?isr, %partition_epoch, "in-sync replicas changed"
                     );
                 }
+                LeaderEffect::SlowFollower(follower) => {
+                    self.shared.metrics.slow_follower();
+                    tracing::warn!(
+                        partition = %self.name, %follower,
+                        "keeps produces waiting without progress: to leave the in-sync replicas"
+                    );
+                }
                 LeaderEffect::AskAnew(follower) => self.ask_anew(state, follower),
                 LeaderEffect::Complete { token, outcome } => {
                     if let Some(waiting) = state.produce_waits.remove(&token) {

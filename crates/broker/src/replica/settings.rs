@@ -65,6 +65,7 @@ pub fn log_config(topic: &TopicConfig, node: &NodeConfig) -> LogConfig {
 pub fn leader_config(topic: &TopicConfig, node: &NodeConfig) -> LeaderConfig {
     LeaderConfig {
         replica_lag_time_max: node.replication.lag_time_max,
+        slow_follower_max: node.replication.slow_follower_max,
         min_insync_replicas: topic.min_insync_replicas as usize,
         synced: topic.is_synced(),
     }

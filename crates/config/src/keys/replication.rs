@@ -8,6 +8,7 @@ use crate::key::{Key, key, unset};
 pub(super) const KEYS: &[Key] = &[
     key("default.replication.factor", Int, "1", "Replicas of a new topic where the request does not say.").range(1, 32767),
     key("replica.lag.time.max.ms", Long, "30000", "A follower that has not caught up with its leader for this long leaves the in-sync replicas. A dead broker leaves them much sooner, when it is fenced.").min(1).ms(),
+    key("ottla.replica.slow.max.ms", Long, "1500", "A follower that keeps a produce with acks=all waiting for this long, and for eight times its usual time, without any progress, leaves the in-sync replicas, if another one keeps up and enough remain for `min.insync.replicas`. It comes back after a rest that grows with each time. A busy follower moves, and stays. 0: never.").min(0).ms(),
     key("replica.fetch.max.bytes", Int, "1048576", "Bytes of one partition that a leader sends a follower at a time; a larger batch is still sent whole.").min(1).bytes(),
     key("replica.fetch.response.max.bytes", Int, "10485760", "Bytes of all partitions that a leader sends a follower at a time.").min(1).bytes(),
     key("replica.fetch.wait.max.ms", Int, "500", "How long a leader with nothing to send is silent towards a follower.").min(1).ms(),

@@ -254,6 +254,8 @@ fn liveness(values: &Values<'_>) -> LivenessConfig {
 fn replication(values: &Values<'_>) -> ReplicationConfig {
     ReplicationConfig {
         lag_time_max: values.ms("replica.lag.time.max.ms"),
+        slow_follower_max: Some(values.ms("ottla.replica.slow.max.ms"))
+            .filter(|limit| !limit.is_zero()),
         fetch_max_bytes: values.u32("replica.fetch.max.bytes"),
         fetch_response_max_bytes: values.u32("replica.fetch.response.max.bytes"),
         fetch_wait_max: values.ms("replica.fetch.wait.max.ms"),

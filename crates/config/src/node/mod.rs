@@ -146,6 +146,8 @@ pub struct LivenessConfig {
 pub struct ReplicationConfig {
     /// `replica.lag.time.max.ms`
     pub lag_time_max: Duration,
+    /// `ottla.replica.slow.max.ms`; `None`: a follower may be as slow as `lag_time_max` lets it.
+    pub slow_follower_max: Option<Duration>,
     /// `replica.fetch.max.bytes`: per partition and chunk.
     pub fetch_max_bytes: u32,
     /// `replica.fetch.response.max.bytes`: per chunk of a replica stream.

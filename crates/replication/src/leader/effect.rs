@@ -16,6 +16,8 @@ pub enum LeaderEffect {
     /// The controller changed the partition and left this follower out of the ISR: it must say anew
     /// where it stands. The shell ends its flow with a refusal that makes it restart.
     AskAnew(NodeId),
+    /// This follower keeps produces waiting: the proposal that follows leaves it out.
+    SlowFollower(NodeId),
     /// Answer the produce that waited under this token.
     Complete { token: WaitToken, outcome: WaitOutcome },
 }

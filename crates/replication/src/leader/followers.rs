@@ -1,5 +1,6 @@
 //! What the leader knows of each follower.
 
+use super::pace::Pace;
 use std::time::Duration;
 use types::{BrokerEpoch, EpochOffset, LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch};
 
@@ -55,6 +56,7 @@ pub(super) struct Progress {
     /// What it says counts only if it knew of this partition epoch. An older word may be of a log
     /// that is gone, and may have been under way for as long as it likes.
     counts_from: PartitionEpoch,
+    pub pace: Pace,
 }
 
 impl Progress {
@@ -68,6 +70,7 @@ impl Progress {
             caught_up: in_isr.then_some(now),
             mark: None,
             counts_from: PartitionEpoch(0),
+            pace: Pace::new(now),
         }
     }
 
@@ -80,6 +83,7 @@ impl Progress {
         self.end_offset = Offset::NONE;
         self.log_start_offset = Offset::NONE;
         self.mark = None;
+        self.pace.forget();
     }
 
     /// The controller changed the partition, and left it out of the ISR: what it said before it
@@ -95,6 +99,11 @@ impl Progress {
     }
 
     pub fn report(&mut self, now: Monotonic, position: &FollowerPosition, leader_end: Offset) {
+        if !self.is_heard() {
+            self.pace.begin_anew(now);
+        }
+        let has_moved = self.is_heard() && position.offset > self.end_offset;
+        self.pace.reported(now, has_moved, position.offset >= leader_end);
         self.end_offset = position.offset;
         self.log_start_offset = position.log_start_offset;
         self.broker_epoch = position.broker_epoch;
@@ -111,6 +120,7 @@ impl Progress {
 
     /// The leader's log is about to grow: until now this follower may have held all of it.
     pub fn leader_grows(&mut self, now: Monotonic, old_end: Offset, new_end: Offset) {
+        self.pace.leader_grows(now);
         if !self.is_heard() {
             return;
         }

@@ -4,6 +4,7 @@ use super::acks::{Acks, NotEnoughReplicas};
 use super::effect::{IsrMember, IsrProposal, LeaderEffect, WaitOutcome};
 use super::followers::{FollowerPosition, FollowerView, Progress};
 use super::isr::{AlterPartitionAnswer, Isr};
+use super::pace::SlowLimit;
 use super::role::{BrokerState, LeaderConfig, LeaderLog, LeaderRole, PartitionChange};
 use super::waits::{WaitToken, Waits};
 use crate::divergence::diverges;
@@ -11,6 +12,9 @@ use crate::mutant::Mutant;
 use crate::refusal::{Refusal, check_leader_epoch};
 use std::collections::BTreeMap;
 use types::{BrokerEpoch, LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch};
+
+/// How often a follower is looked at in the least time that makes it slow.
+const SLOW_CHECKS: u32 = 5;
 
 /// One partition's leader in one leader epoch.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct Leader {
     waits: Waits,
     /// When the ISR is next looked through for followers that lag (Kafka's half of the lag time).
     next_lag_check: Monotonic,
+    /// When followers that keep produces waiting are looked for.
+    next_slow_check: Monotonic,
     /// The time of the last input.
     now: Monotonic,
     mutant: Option<Mutant>,
@@ -57,6 +63,7 @@ impl Leader {
             config,
             waits: Waits::default(),
             next_lag_check: now + config.replica_lag_time_max / 2,
+            next_slow_check: now,
             now,
             replicas: Vec::new(),
             mutant: None,
@@ -237,6 +244,7 @@ impl Leader {
             self.next_lag_check = now + self.config.replica_lag_time_max / 2;
             self.propose_shrunk(effects);
         }
+        self.look_for_slow(effects);
         self.settle(effects);
         for token in self.waits.take_expired(now) {
             let outcome = WaitOutcome::TimedOut;
@@ -254,7 +262,10 @@ impl Leader {
         // A watermark below the end may wait for a follower's time to pass.
         let is_behind = self.log.high_watermark < end || self.followers.iter().any(lags);
         let lag_check = if is_behind { self.next_lag_check } else { Monotonic::NEVER };
-        lag_check.min(self.isr.next_deadline(self.now)).min(self.waits.next_deadline())
+        let resting = self.followers.iter().map(|follower| follower.pace.rest_until);
+        let rested = resting.filter(|until| *until > self.now).min().unwrap_or(Monotonic::NEVER);
+        let others = self.isr.next_deadline(self.now).min(self.waits.next_deadline());
+        lag_check.min(self.slow_check()).min(rested).min(others)
     }
 
     /// Leadership is over (new leader or epoch, deletion, shutdown): every wait ends with
@@ -469,12 +480,14 @@ impl Leader {
         follower.is_caught_up(self.now, self.log.end_offset, self.config.replica_lag_time_max)
     }
 
-    /// Registered, neither fenced nor shutting down, and heard under the registration in force.
+    /// Registered, neither fenced nor shutting down, heard under the registration in force, and not
+    /// resting from its slowness.
     fn is_eligible(&self, follower: &Progress) -> bool {
         let Some(broker) = self.brokers.get(&follower.broker) else { return false };
         let is_same =
             broker.epoch == follower.broker_epoch || self.mutant == Some(Mutant::AnyBrokerEpoch);
-        follower.is_heard() && is_same && !broker.fenced && !broker.in_controlled_shutdown
+        let is_trusted = !broker.fenced && !broker.in_controlled_shutdown;
+        follower.is_heard() && is_same && is_trusted && !follower.pace.is_resting(self.now)
     }
 
     /// Reached the watermark and the start of this epoch: below that start there may be records
@@ -518,6 +531,61 @@ impl Leader {
             let stays = |id, leader: &Leader| !lagging.contains(&id) && leader.isr.may_contain(id);
             self.propose(stays, effects);
         }
+    }
+
+    fn slow_limit(&self) -> Option<SlowLimit> {
+        let max = self.config.replica_lag_time_max;
+        Some(SlowLimit { min: self.config.slow_follower_max?.min(max), max })
+    }
+
+    /// Only waiting produces make it matter how slow a follower is.
+    fn slow_check(&self) -> Monotonic {
+        match self.config.slow_follower_max.is_some() && self.waits.first_offset().is_some() {
+            true => self.next_slow_check,
+            false => Monotonic::NEVER,
+        }
+    }
+
+    /// Takes followers out of the ISR that keep produces waiting and do not move, while another one
+    /// does (or there is no other), and those that stay are enough.
+    fn look_for_slow(&mut self, effects: &mut Vec<LeaderEffect>) {
+        let Some(limit) = self.slow_limit().filter(|_| self.now >= self.slow_check()) else {
+            return;
+        };
+        let interval = limit.min / SLOW_CHECKS;
+        if self.now.since(self.next_slow_check) > interval {
+            // Late: this process may have been stopped, and what others sent lie unread.
+            self.followers.iter_mut().for_each(|follower| follower.pace.begin_anew(self.now));
+        }
+        self.next_slow_check = self.now + interval;
+        let slow = self.slow_followers(limit);
+        if slow.is_empty() || !self.isr.can_propose(self.now) {
+            return;
+        }
+        for follower in self.followers.iter_mut().filter(|f| slow.contains(&f.broker)) {
+            follower.pace.begin_rest(self.now, limit);
+            effects.push(LeaderEffect::SlowFollower(follower.broker));
+        }
+        self.propose(|id, leader| !slow.contains(&id) && leader.isr.may_contain(id), effects);
+    }
+
+    fn slow_followers(&self, limit: SlowLimit) -> Vec<NodeId> {
+        let Some(wanted) = self.waits.first_offset() else { return Vec::new() };
+        if self.config.synced && self.log.durable_offset < wanted {
+            // The leader's own disk is no faster.
+            return Vec::new();
+        }
+        let is_member = |follower: &&Progress| self.isr.committed().contains(&follower.broker);
+        let members: Vec<&Progress> = self.followers.iter().filter(is_member).collect();
+        let is_slow = |follower: &&&Progress| {
+            follower.end_offset < wanted
+                && follower.pace.is_slow(self.now, follower.is_heard(), limit)
+        };
+        let slow: Vec<NodeId> = members.iter().filter(is_slow).map(|f| f.broker).collect();
+        // Where all of several are slow, it is rather this broker that nobody hears.
+        let others_keep_up = slow.len() < members.len() || members.len() == 1;
+        let is_enough = self.isr.committed().len() - slow.len() >= self.effective_min_isr();
+        if others_keep_up && is_enough { slow } else { Vec::new() }
     }
 
     fn propose(

@@ -8,6 +8,8 @@
 //!   watermark and the start of this leader epoch (KIP-841, KIP-903);
 //! - a follower that the controller left out of the ISR counts again only by what it says once it
 //!   knows of that ([`LeaderEffect::AskAnew`]);
+//! - a follower that makes produces wait without any progress of its own leaves the ISR, if others
+//!   keep up and are enough ([`LeaderConfig::slow_follower_max`]), and rests before it comes back;
 //! - every wait is completed exactly once.
 //!
 //! Does not: send, append or time anything itself. The shell that makes a [`Leader`] has first
@@ -18,6 +20,7 @@ mod effect;
 mod followers;
 mod isr;
 mod machine;
+mod pace;
 mod role;
 mod waits;
 

@@ -53,6 +53,9 @@ pub struct LeaderLog {
 pub struct LeaderConfig {
     /// `replica.lag.time.max.ms`.
     pub replica_lag_time_max: Duration,
+    /// `ottla.replica.slow.max.ms`: how long a follower may keep a produce waiting without progress;
+    /// `None`: as long as it likes.
+    pub slow_follower_max: Option<Duration>,
     /// `min.insync.replicas` as configured; never more than the number of replicas counts.
     pub min_insync_replicas: usize,
     /// `ottla.durability` = `synced`: the leader's own synced offset counts for the high watermark,

@@ -49,6 +49,11 @@ impl Waits {
         expired
     }
 
+    /// The lowest offset that somebody waits for.
+    pub fn first_offset(&self) -> Option<Offset> {
+        self.by_offset.first_key_value().map(|((offset, _), _)| *offset)
+    }
+
     /// Takes out all waits, in offset order.
     pub fn take_all(&mut self) -> Vec<WaitToken> {
         self.by_deadline.clear();

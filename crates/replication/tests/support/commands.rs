@@ -106,6 +106,9 @@ impl Bench {
         };
         let config = LeaderConfig {
             replica_lag_time_max: Duration::from_millis(command.number("lag", 1000) as u64),
+            slow_follower_max: command
+                .get("slow")
+                .map(|_| Duration::from_millis(command.number("slow", 0) as u64)),
             min_insync_replicas: command.number("min", 2) as usize,
             synced: command.get("synced").is_some(),
         };
@@ -412,6 +415,7 @@ fn show_leader_effect(effect: &LeaderEffect) -> String {
             format!("isr is {isr:?} at partition epoch {partition_epoch}")
         }
         LeaderEffect::AskAnew(broker) => format!("ask {broker} anew"),
+        LeaderEffect::SlowFollower(broker) => format!("{broker} is slow"),
         LeaderEffect::Complete { token, outcome } => {
             let code = outcome.code().map_or("ok", ErrorCode::name);
             format!("complete {}: {code}", token.0)
