@@ -124,12 +124,14 @@ impl Outgoing {
             return Ok(false);
         }
         let (file, position) = (stretch.source.file(), stretch.source.position(stretch.at));
-        let sent = poll_fn(|context| socket.poll_send_file(context, file, position, len));
+        let sent = poll_fn(|context| {
+            // Each time that the socket has room, which may be long after it was asked first.
+            stretch.source.check_intact()?;
+            socket.poll_send_file(context, file, position, len)
+        });
         match timeout(patience, sent).await {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
-                // A cut from here on finds the bytes gone; see the module's text.
-                stretch.source.check_intact()?;
                 stretch.at += count;
                 if stretch.at == stretch.source.len() {
                     self.queue.pop_front();
