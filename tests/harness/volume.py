@@ -8,6 +8,8 @@ import struct
 import subprocess
 from pathlib import Path
 
+from .wait import wait_until
+
 # ext4: from now on every read and write fails with an I/O error.
 _SHUTDOWN = 0x8004587D
 _WITHOUT_LOG = 2
@@ -17,7 +19,7 @@ _FREEZE, _THAW = 0xC0045877, 0xC0045878
 
 def available():
     """Whether volumes can be made here."""
-    return os.geteuid() == 0 and all(map(shutil.which, ("mount", "umount", "mkfs.ext4")))
+    return os.geteuid() == 0 and all(map(shutil.which, ("mount", "umount", "losetup", "mkfs.ext4")))
 
 
 class Volume:
@@ -56,7 +58,14 @@ class Volume:
         """After `fail`, as after a power cut: what was synced is there, the rest is gone. Nobody may
         have a file open."""
         _run("umount", self.path)
+        # A container or namespace that is just starting has a copy of all mounts for a moment, and
+        # with it this file system as it failed.
+        wait_until(self._is_detached, 30, f"nobody holding {self.image}")
         self.mount()
+
+    def _is_detached(self):
+        told = subprocess.run(["losetup", "-j", self.image], check=True, capture_output=True)
+        return not told.stdout
 
     def freeze(self):
         """The disk hangs: every write waits until `thaw`."""
