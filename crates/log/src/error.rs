@@ -1,5 +1,6 @@
 //! What can go wrong in a log, one enum per operation, and the codes clients see.
 
+use crate::damage::Damage;
 use records::BatchError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,9 @@ impl AppendError {
 pub enum ReadError {
     #[error("offset {offset} is outside {start_offset}..={end_offset}")]
     OutOfRange { offset: Offset, start_offset: Offset, end_offset: Offset },
-    /// Bytes that are not the batch which the log put there.
+    /// Bytes that are not the batch which the log put there. The log knows of it from now on; see
+    /// [`crate::LogHandle::damages`]. (Of a timestamp's search, which runs beside truncations, it is a
+    /// suspicion: see [`crate::LogHandle::examine`].)
     #[error("log is damaged at offset {offset}: {error}")]
     Damaged { offset: Offset, error: BatchError },
     #[error("log directory {0}")]
@@ -127,6 +130,17 @@ impl LogDirError {
     /// Whether this is no failure of the disk: the log was closed or its partition removed.
     pub fn is_closed(&self) -> bool {
         self.error.get_ref().is_some_and(|inner| inner.is::<Closed>())
+    }
+
+    /// Whether the reason is damage of one log. It is closed for good; the directory is well.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.error.get_ref().and_then(|inner| inner.downcast_ref::<Damage>())
+    }
+
+    /// Whether the directory itself has failed: not if the log was closed, is damaged, or the disk
+    /// was full.
+    pub fn is_of_directory(&self) -> bool {
+        !self.is_closed() && !self.is_no_space() && self.damage().is_none()
     }
 
     /// Whether the disk was full. Nothing was written by halves, and space may come back: the

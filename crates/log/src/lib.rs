@@ -20,6 +20,7 @@ mod checkpoint;
 mod clean_shutdown;
 mod cleaning;
 mod config;
+mod damage;
 mod dir_checkpoints;
 mod dirs;
 mod epochs;
@@ -43,16 +44,18 @@ mod walk;
 
 pub use cleaning::{Assessment, CompactError, CompactOptions, CompactReport, Pace, compact};
 pub use config::{CleanupPolicy, CompactionConfig, Durability, LogConfig};
+pub use damage::Damage;
 pub use dirs::LogDirs;
 pub use error::{AppendError, LogDirError, OpenError, ReadError};
 pub use handle::LogHandle;
 pub use manager::{
-    CompactedLog, CompactionStatus, DirectoryView, LogManager, LogManagerOptions, OpenReport,
-    RetentionReport,
+    ClosedLog, CompactedLog, CompactionStatus, DamagedLog, DirectoryView, LogManager,
+    LogManagerOptions, OpenReport, Quarantined, RetentionReport,
 };
 pub use meta_properties::MetaProperties;
 pub use partition::{
-    Appended, Damage, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints, Retained,
+    Appended, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints, Retained,
+    ScrubCursor, Scrubbed,
 };
 pub use producers::{BatchMark, ProducerEntry, Producers};
 pub use read::{ReadPlan, TimestampOffset, TimestampSearch};

@@ -4,9 +4,11 @@
 //! with it; nothing of a partition is removed unless it was asked for by its topic id.
 
 mod compaction;
+mod damage;
 mod directories;
 
 pub use compaction::{CompactedLog, CompactionStatus};
+pub use damage::{ClosedLog, DamagedLog, Quarantined};
 pub use directories::DirectoryView;
 
 use crate::checkpoint::Offsets;
@@ -46,8 +48,8 @@ pub struct OpenReport {
     /// Bytes of torn tails that were cut.
     pub cut_bytes: u64,
     /// Partitions with damage below the recovery point, or of unknown topic, which are not open.
-    /// Their files are as they were.
-    pub damaged: Vec<(TopicPartition, String)>,
+    /// Their files are as they were. See [`LogManager::damaged`] and [`LogManager::quarantine`].
+    pub damaged: Vec<ClosedLog>,
     /// Directories that failed.
     pub offline: Vec<LogDirError>,
 }
@@ -66,7 +68,7 @@ struct Dir {
     checkpoints: Arc<DirCheckpoints>,
     online: bool,
     /// Partitions whose directories are there and not open: their checkpoints are kept.
-    closed: Vec<TopicPartition>,
+    closed: Vec<ClosedLog>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -138,7 +140,7 @@ impl LogManager {
                 meta: dir.meta,
                 checkpoints,
                 online: true,
-                closed: closed.iter().map(|(partition, _)| partition.clone()).collect(),
+                closed: closed.clone(),
                 _lock: dir._lock,
             });
             report.damaged.extend(closed);
@@ -202,7 +204,8 @@ impl LogManager {
 
     /// The partition's log, made if absent, in `directory` or that with the fewest partitions.
     /// A log of the same name and another topic id is first set aside as stray. Blocks (directory
-    /// syncs) if it makes one.
+    /// syncs) if it makes one. One that is there, damaged, and so not open, is an error that names the
+    /// damage ([`LogDirError::damage`]): it may be the only copy; see [`LogManager::quarantine`].
     pub fn get_or_create(
         &self,
         partition: &TopicPartition,
@@ -211,6 +214,17 @@ impl LogManager {
         directory: Option<DirectoryId>,
     ) -> Result<LogHandle, LogDirError> {
         let _one = self.naming();
+        self.get_or_make(partition, topic_id, config, directory)
+    }
+
+    /// The same for who holds `naming`.
+    fn get_or_make(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        config: LogConfig,
+        directory: Option<DirectoryId>,
+    ) -> Result<LogHandle, LogDirError> {
         let known = self.state().logs.get(partition).cloned();
         match known {
             Some(entry) if entry.topic_id == topic_id => return Ok(entry.log),
@@ -219,6 +233,7 @@ impl LogManager {
             }
             None => {}
         }
+        self.clear_closed(partition, topic_id)?;
         let (dir, log_dir, checkpoints) = self.choose_dir(directory)?;
         self.clear_way(partition, dir)?;
         let failed = |error| LogDirError::new(&log_dir, "write checkpoints", error);
@@ -278,15 +293,13 @@ impl LogManager {
         }
     }
 
-    /// A directory of the partition's name that is not open (damaged, or a leftover) makes room.
+    /// A leftover of the partition's name makes room.
     fn clear_way(&self, partition: &TopicPartition, dir: usize) -> Result<(), LogDirError> {
         let log_dir = self.state().dirs[dir].path.clone();
         let path = log_dir.join(partition_dir(partition));
-        if !self.disk.exists(&path) {
-            return Ok(());
+        if self.disk.exists(&path) {
+            self.move_aside(partition, &log_dir, STRAY_DIR)?;
         }
-        self.move_aside(partition, &log_dir, STRAY_DIR)?;
-        self.state().dirs[dir].closed.retain(|closed| closed != partition);
         Ok(())
     }
 
@@ -419,7 +432,7 @@ impl LogManager {
                         offsets.insert(partition, value);
                     }
                 }
-                for partition in self.state().dirs[index].closed.clone() {
+                for ClosedLog { partition, .. } in self.state().dirs[index].closed.clone() {
                     let kept = checkpoints.get(which, &partition);
                     offsets.insert(partition, kept);
                 }

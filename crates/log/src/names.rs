@@ -31,6 +31,9 @@ pub const DELETE_DIR: &str = "-delete";
 /// End of the name of a partition's directory that nobody claims.
 pub const STRAY_DIR: &str = "-stray";
 
+/// End of the name of a damaged replica's directory.
+pub const QUARANTINED_DIR: &str = "-quarantined";
+
 /// `00000000000000000042.log` and the like.
 pub fn segment_file(dir: &Path, base: Offset, suffix: &str) -> PathBuf {
     dir.join(format!("{:020}{suffix}", base.0))

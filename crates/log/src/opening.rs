@@ -2,6 +2,7 @@
 
 use crate::dir_checkpoints::{DirCheckpoints, Which};
 use crate::dirs::LogDir;
+use crate::manager::ClosedLog;
 use crate::names::{DELETE_DIR, partition_of_dir};
 use crate::{LogDirError, LogManagerOptions, OpenLog, OpenLogError, PartitionLog, Recovered};
 use env::Disk;
@@ -13,8 +14,8 @@ use types::TopicPartition;
 pub struct OpenedDir {
     pub checkpoints: Arc<DirCheckpoints>,
     pub logs: Vec<(PartitionLog, Recovered)>,
-    /// Partitions that are there and cannot be opened, with the reason.
-    pub closed: Vec<(TopicPartition, String)>,
+    /// Partitions that are there and cannot be opened.
+    pub closed: Vec<ClosedLog>,
 }
 
 /// Opens every partition of a directory on `recovery_threads` threads. Directories that wait for
@@ -44,9 +45,10 @@ pub fn open_dir(
         match result {
             Ok(log) => opened.logs.push(log),
             Err(OpenLogError::Io(error)) => return Err(error),
-            Err(error @ (OpenLogError::Damaged(_) | OpenLogError::Unidentified(_))) => {
+            Err(error) => {
                 tracing::error!(%partition, %error, "partition stays closed");
-                opened.closed.push((partition, error.to_string()));
+                let found = ClosedLog::new(&**disk, &dir.path, partition, error);
+                opened.closed.push(found.map_err(|error| failed("look at a partition", error))?);
             }
         }
     }

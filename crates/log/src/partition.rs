@@ -15,15 +15,18 @@ mod compaction;
 mod lookup;
 mod open;
 mod retention;
+mod scrub;
 mod swap;
 mod sync;
 mod truncate;
 
-pub use open::{Damage, OpenLog, OpenLogError, Recovered};
+pub use open::{OpenLog, OpenLogError, Recovered};
 pub use retention::Retained;
+pub use scrub::{ScrubCursor, Scrubbed};
 pub(crate) use swap::{Replacement, Source, SwapStep};
 
 use crate::config::LogConfig;
+use crate::damage::Damages;
 use crate::epochs::EpochCache;
 use crate::producers::Producers;
 use crate::segment::Segment;
@@ -94,6 +97,10 @@ pub struct PartitionLog {
     cleaned_to: Offset,
     /// A compacted segment on its way in.
     swap: Option<swap::Swap>,
+    /// How often compacted segments have taken the place of others.
+    replaced: u64,
+    /// Shared with the log's handle, like the failure.
+    damages: Damages,
     /// The first failure, after which nothing is appended. Shared with the log's handle: whoever finds
     /// that the directory failed may hold the lock of another log in it, or of this one.
     failure: Arc<OnceLock<LogDirError>>,
@@ -239,6 +246,10 @@ impl PartitionLog {
 
     pub(crate) fn failure_cell(&self) -> Arc<OnceLock<LogDirError>> {
         self.failure.clone()
+    }
+
+    pub(crate) fn damages_cell(&self) -> Damages {
+        self.damages.clone()
     }
 
     fn check_open(&self) -> Result<(), LogDirError> {

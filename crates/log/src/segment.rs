@@ -273,14 +273,15 @@ impl Segment {
     }
 
     /// The end of the last batch that starts at or after `start` and ends at or before `limit`,
-    /// with no record at or after `upper`; `start` if there is none.
+    /// with no record at or after `upper`; `start` if there is none. Ends before damage: whoever reads
+    /// on from there learns of it.
     pub fn boundary(&self, start: u64, limit: u64, upper: Offset) -> Result<u64, WalkError> {
         let entry = self.offsets.last_where(|entry| {
             u64::from(entry.position) <= limit && self.base.0 + i64::from(entry.relative) < upper.0
         })?;
         let mut walk = Walk::headers(&self.file, self.checked_hint(entry)?.max(start), self.size);
         let mut end = walk.position();
-        while let Some(found) = walk.next()? {
+        while let Some(found) = sound(walk.next())?.flatten() {
             if found.end() > limit || found.header.end_offset() > upper {
                 break;
             }

@@ -37,7 +37,7 @@ struct Inner {
 impl DirFailures {
     /// Takes note of an error; those that are no failure of the directory are passed over.
     pub fn push(&self, error: &LogDirError) {
-        if error.is_closed() || error.is_no_space() {
+        if !error.is_of_directory() {
             return;
         }
         let mut errors = self.lock();

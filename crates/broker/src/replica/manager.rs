@@ -174,11 +174,13 @@ impl ReplicaManager {
         let brokers = broker_states(&image);
         let ids = std::mem::take(&mut *self.deferred());
         for id in ids {
-            // The settings first, as in `follow_image`.
+            if let Some(partition) = self.partition(&id) {
+                partition.stage(self.config_of(&image, &partition));
+            }
+            self.apply_one(&image, id, &brokers);
             if let Some(partition) = self.partition(&id) {
                 self.configure(&image, &partition);
             }
-            self.apply_one(&image, id, &brokers);
         }
     }
 
@@ -265,9 +267,7 @@ impl ReplicaManager {
     fn follow_image(&self, old: &Image, new: &Image) {
         let changes = ImageChanges::between(old, new);
         let brokers = broker_states(new);
-        // Before the in-sync sets: a leader that learns of a smaller one under a former, lower
-        // `min.insync.replicas` would commit what no eligible leader holds.
-        self.apply_configs(new, &changes);
+        self.for_configured(&changes, |partition| partition.stage(self.config_of(new, partition)));
         let mut partitions = (*self.partitions.load_full()).clone();
         let mut gone = Vec::new();
         for change in &changes.partitions {
@@ -277,6 +277,7 @@ impl ReplicaManager {
         for (partition, is_deleted) in gone {
             self.drop_partition(&partition, is_deleted);
         }
+        self.for_configured(&changes, |partition| self.configure(new, partition));
         if !changes.brokers.is_empty() {
             self.apply_brokers(new, &brokers);
         }
@@ -290,9 +291,7 @@ impl ReplicaManager {
         partitions: &mut Partitions,
         gone: &mut Vec<(Arc<Partition>, bool)>,
     ) {
-        // Nor does a role overtake settings that wait.
-        let is_stuck = partitions.get(&change.partition).is_some_and(|it| it.is_stuck());
-        if is_stuck || self.deferred().contains(&change.partition) {
+        if partitions.get(&change.partition).is_some_and(|partition| partition.is_stuck()) {
             self.deferred().insert(change.partition);
             return;
         }
@@ -432,7 +431,7 @@ impl ReplicaManager {
             self.deferred().insert(partition.id);
             return;
         }
-        let config = topic_config(image, &self.core.config, &partition.name.topic);
+        let config = self.config_of(image, partition);
         let log_config = log_config(&config, &self.core.config);
         partition.configure(config, log_config, &self.core.config);
     }
@@ -561,7 +560,7 @@ fn open_logs(core: &BrokerCore, wall: types::Timestamp) -> Result<OpenedLogs, St
         cut_bytes = report.cut_bytes,
         "log directories open"
     );
-    for (partition, reason) in &report.damaged {
+    for log::ClosedLog { partition, reason, .. } in &report.damaged {
         tracing::error!(%partition, reason, "partition is damaged and stays closed");
     }
     for error in &report.offline {

@@ -26,6 +26,11 @@ impl<'a> BatchReader<'a> {
         BatchReader { source, position, unread: 0..0, chunk_bytes }
     }
 
+    /// Of the next batch.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     pub fn is_at_end(&self) -> bool {
         self.position >= self.source.size
     }

@@ -69,8 +69,9 @@ pub enum CompactError {
     /// The log was cut, closed or removed meanwhile.
     #[error("log changed while it was compacted")]
     Changed,
-    #[error("segment {base} is damaged: {error}")]
-    Damaged { base: Offset, error: BatchError },
+    /// Where it is real (and not only beyond what compaction can do), the log knows of it now.
+    #[error("segment {base} is damaged at position {position}: {error}")]
+    Damaged { base: Offset, position: u64, error: BatchError },
     /// The keys of one batch do not fit.
     #[error("log.cleaner.dedupe.buffer.size is too small for the batch at offset {0}")]
     MapTooSmall(Offset),
@@ -142,8 +143,13 @@ pub fn compact(
     match run.run(log) {
         Ok(()) => Ok(run.report),
         // What was cut off while it was read is no damage.
-        Err(CompactError::Damaged { .. }) if !log.lock().is_generation(job.generation) => {
-            Err(CompactError::Changed)
+        Err(CompactError::Damaged { base, position, error }) => {
+            let log = log.lock();
+            if !log.is_generation(job.generation) {
+                return Err(CompactError::Changed);
+            }
+            log.examine_at(base, position)?;
+            Err(CompactError::Damaged { base, position, error })
         }
         Err(error) => Err(error),
     }
@@ -201,7 +207,9 @@ impl Run<'_> {
 
     fn unread(&self, source: &Source, error: WalkError) -> CompactError {
         match error {
-            WalkError::Bad { error, .. } => CompactError::Damaged { base: source.base, error },
+            WalkError::Bad { position, error } => {
+                CompactError::Damaged { base: source.base, position, error }
+            }
             WalkError::Io(error) => self.failed("read a segment", error),
         }
     }
@@ -233,8 +241,8 @@ impl Run<'_> {
                 let bytes = &self.buffer[bytes];
                 keys.clear();
                 let hashed = hash_batch(&map, &mut transactions, &header, bytes, &mut keys);
-                let base = source.base;
-                hashed.map_err(|error| CompactError::Damaged { base, error })?;
+                let (base, position) = (source.base, reader.position() - header.size() as u64);
+                hashed.map_err(|error| CompactError::Damaged { base, position, error })?;
                 let dirty = keys.iter().filter(|(_, offset)| *offset >= job.first_dirty);
                 if !dirty.fold(true, |fits, (key, offset)| fits && map.put(*key, *offset)) {
                     return match map_end > job.first_dirty {
@@ -305,13 +313,14 @@ impl Run<'_> {
             let ends = ends_portion && reader.is_at_end();
             let position = new.size + self.out.len() as u64;
             let kept = filter.batch(&header, &self.buffer[bytes], ends, &mut self.out);
-            let base = source.base;
-            let kept = kept.map_err(|error| CompactError::Damaged { base, error })?;
+            let (base, read_at) = (source.base, reader.position() - header.size() as u64);
+            let bad = |error| CompactError::Damaged { base, position: read_at, error };
+            let kept = kept.map_err(bad)?;
             changed |= kept.is_none_or(|kept| kept != header);
             if let Some(kept) = kept {
                 if position + kept.size() as u64 > i32::MAX as u64 {
                     let error = BatchError::BadRecord("compacted segment would pass 2 GiB");
-                    return Err(CompactError::Damaged { base, error });
+                    return Err(bad(error));
                 }
                 let noted = new.note(&kept, position, self.job.index_interval_bytes);
                 noted.map_err(|error| self.failed("write an index", error))?;

@@ -66,9 +66,10 @@ impl LogManager {
 
     /// Takes a directory offline after an I/O error (also done by every failing call of the
     /// manager itself): its partitions are dropped from the manager and returned.
-    /// Errors of logs that were closed or removed on purpose change nothing, nor does want of space.
+    /// Errors of logs that were closed or removed on purpose change nothing, nor does damage of one log,
+    /// nor want of space.
     pub fn fence_directory(&self, error: &LogDirError) -> Vec<TopicPartition> {
-        if error.is_closed() || error.is_no_space() {
+        if !error.is_of_directory() {
             return Vec::new();
         }
         let mut state = self.state();

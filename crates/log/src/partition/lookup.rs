@@ -1,6 +1,7 @@
 //! Finding places: for reads by offset and by timestamp.
 
 use super::PartitionLog;
+use crate::damage::Damage;
 use crate::read::{SearchGoal, SearchPart};
 use crate::walk::{Found, WalkError};
 use crate::{AbortedTransaction, LogDirError, ReadError, ReadPlan, TimestampSearch};
@@ -10,7 +11,8 @@ impl PartitionLog {
     /// Plans a read of whole batches from the one that holds `from`, ending at or before
     /// `upper_bound` (exclusive; high watermark for consumers, end offset for followers), of at
     /// most `max_bytes`; with `min_one_batch` the first batch is in it even if it is larger. Stays
-    /// within one segment. `from` at the end offset, or at or above the bound, is an empty plan.
+    /// within one segment. `from` at the end offset, or at or above the bound, is an empty plan. It
+    /// ends before damage that is known, and is refused where it would start in it.
     pub fn read_plan(
         &self,
         from: Offset,
@@ -23,7 +25,8 @@ impl PartitionLog {
         if from < start_offset || from > end_offset {
             return Err(ReadError::OutOfRange { offset: from, start_offset, end_offset });
         }
-        let upper = upper_bound.min(end_offset);
+        let sound = self.check_damage(from)?.unwrap_or(end_offset);
+        let upper = upper_bound.min(end_offset).min(sound);
         let first = match from < upper {
             true => self.find(from)?.filter(|(_, found)| found.header.end_offset() <= upper),
             false => None,
@@ -43,7 +46,7 @@ impl PartitionLog {
                 Some(end) => end,
                 None => segment
                     .boundary(found.position, limit, upper)
-                    .map_err(|error| self.read_failed(from, error))?,
+                    .map_err(|error| self.read_failed(index, error))?,
             }
         };
         if end == found.position && min_one_batch {
@@ -61,7 +64,7 @@ impl PartitionLog {
         }
         for index in self.segment_index(offset)..self.segments.len() {
             let found = self.segments[index].find(offset, None);
-            if let Some(found) = found.map_err(|error| self.read_failed(offset, error))? {
+            if let Some(found) = found.map_err(|error| self.read_failed(index, error))? {
                 return Ok(Some((index, found)));
             }
         }
@@ -78,18 +81,19 @@ impl PartitionLog {
         count.checked_sub(1).map(|last| self.recent[last].end())
     }
 
-    pub(super) fn read_failed(&self, offset: Offset, error: WalkError) -> ReadError {
+    fn read_failed(&self, index: usize, error: WalkError) -> ReadError {
         match error {
-            WalkError::Bad { error, .. } => ReadError::Damaged { offset, error },
-            WalkError::Io(error) => {
-                let doing = format!("read in {}", self.id.dir.display());
-                ReadError::Io(LogDirError::new(&self.id.log_dir, doing, error))
+            WalkError::Bad { position, error } => {
+                let Damage { offset, error, .. } = self.damage_met(index, position, error);
+                ReadError::Damaged { offset, error }
             }
+            WalkError::Io(error) => self.io_failed(error),
         }
     }
 
     fn io_failed(&self, error: std::io::Error) -> ReadError {
-        self.read_failed(self.start_offset, WalkError::Io(error))
+        let doing = format!("read in {}", self.id.dir.display());
+        ReadError::Io(LogDirError::new(&self.id.log_dir, doing, error))
     }
 
     /// A search for the first record whose timestamp is `timestamp` or later. It goes over the log

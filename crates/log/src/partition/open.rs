@@ -7,10 +7,10 @@
 //! is reported and nothing is cut.
 
 use super::swap::resume_swaps;
-use super::truncate::io_error;
 use super::{Identity, PartitionLog, RecoveryPoints};
 use crate::checkpoint;
 use crate::config::LogConfig;
+use crate::damage::{Damage, Damages};
 use crate::epochs::EpochCache;
 use crate::names::{DELETED, LEADER_EPOCHS, LOG, PARTITION_METADATA, SNAPSHOT};
 use crate::names::{partition_dir, segment_file, segment_offset};
@@ -20,8 +20,8 @@ use crate::segment::Segment;
 use crate::sync::SyncState;
 use crate::walk::{Found, Walk, WalkError, read_batch};
 use crate::{LogDirError, partition_metadata};
-use env::Disk;
 use env::disk::{DirEntry, Open, read_file, write_file_atomically};
+use env::{Disk, Mutant, mutant};
 use records::BatchError;
 use std::collections::VecDeque;
 use std::io;
@@ -56,19 +56,11 @@ pub struct Recovered {
     pub cut_bytes: u64,
 }
 
-/// A batch below the recovery point that is not sound.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Damage {
-    /// The first offset that is not there.
-    pub offset: Offset,
-    pub error: String,
-}
-
 /// Why a partition's log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenLogError {
     /// Nothing was changed on disk.
-    #[error("log is damaged at offset {}, below its recovery point: {}", .0.offset, .0.error)]
+    #[error("log is damaged below its recovery point: {0}")]
     Damaged(Damage),
     /// It cannot be told whose partition it is.
     #[error("partition.metadata: {0}")]
@@ -85,18 +77,9 @@ enum Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure::Io(error)
-    }
-}
-
-impl From<WalkError> for Failure {
-    fn from(error: WalkError) -> Failure {
-        match error {
-            WalkError::Io(error) => Failure::Io(error),
-            WalkError::Bad { position, error } => Failure::Damaged(Damage {
-                offset: Offset::NONE,
-                error: format!("compacted segment, at position {position}: {error}"),
-            }),
+        match error.downcast::<Damage>() {
+            Ok(damage) => Failure::Damaged(damage),
+            Err(error) => Failure::Io(error),
         }
     }
 }
@@ -161,6 +144,8 @@ impl OpenLog {
             sync: SyncState::default(),
             cleaned_to: self.start_offset,
             swap: None,
+            replaced: 0,
+            damages: Damages::default(),
             failure: Arc::default(),
             config: self.config,
             id: Identity {
@@ -315,14 +300,18 @@ impl PartitionLog {
         let mut walk = Walk::scan(&file, 0, size);
         let bad = loop {
             let position = walk.position();
-            match walk.next_checked() {
+            let next = match mutant::is(Mutant::TornTailKept) {
+                true => walk.next(),
+                false => walk.next_checked(),
+            };
+            match next {
                 Ok(None) => break None,
                 Ok(Some(found)) => match self.unfit(index, &found) {
                     None => self.recover_batch(index, &found)?,
-                    Some(error) => break Some((position, error.to_string())),
+                    Some(error) => break Some((position, error)),
                 },
                 Err(WalkError::Bad { position, error }) => {
-                    break Some((position, error.to_string()));
+                    break Some((position, error));
                 }
                 Err(WalkError::Io(error)) => return Err(Failure::Io(error)),
             }
@@ -332,9 +321,9 @@ impl PartitionLog {
             return Ok(true);
         };
         if self.end_offset < self.recovery_point {
-            return Err(Failure::Damaged(Damage { offset: self.end_offset, error }));
+            return Err(Failure::Damaged(self.damage_at(index, position, self.end_offset, error)));
         }
-        tracing::info!(log = %self.id.partition, end = %self.end_offset, error, "torn tail cut");
+        tracing::info!(log = %self.id.partition, end = %self.end_offset, %error, "torn tail cut");
         recovered.cut_bytes += size - position;
         file.set_len(position)?;
         file.sync_data()?;
@@ -360,14 +349,16 @@ impl PartitionLog {
     /// Takes note of a batch of this segment: in its indexes and in the producers' state.
     pub(super) fn recover_batch_indexes(&mut self, index: usize, found: &Found) -> io::Result<()> {
         let interval = self.config.index_interval_bytes;
-        let segment = &mut self.segments[index];
-        segment.note(&found.header, found.position, interval)?;
+        self.segments[index].note(&found.header, found.position, interval)?;
         let header = &found.header;
         if !header.has_producer() {
             return Ok(());
         }
         let marker = match header.attributes.is_control() {
-            true => marker_of(&read_batch(&segment.file, found).map_err(io_error)?),
+            true => {
+                let batch = read_batch(&self.segments[index].file, found);
+                marker_of(&batch.map_err(|error| self.walk_failed(index, error))?)
+            }
             false => None,
         };
         let ended = self.producers.apply(header, marker);
@@ -397,9 +388,10 @@ impl PartitionLog {
     /// For a directory without a sound epoch file: one made by an older life, or never synced.
     fn epochs_from_batches(&mut self) -> io::Result<()> {
         let mut epochs = EpochCache::default();
-        for segment in &self.segments {
+        for (index, segment) in self.segments.iter().enumerate() {
             let mut walk = Walk::headers(&segment.file, 0, segment.size);
-            while let Some(found) = walk.next().map_err(io_error)? {
+            let failed = |error| self.walk_failed(index, error);
+            while let Some(found) = walk.next().map_err(failed)? {
                 epochs.assign(found.header.leader_epoch, found.header.base_offset);
             }
         }

@@ -88,6 +88,7 @@ impl PartitionLog {
         self.high_watermark = self.high_watermark.max(self.start_offset);
         if count > 0 {
             self.epochs.truncate_start(self.start_offset);
+            self.damages.keep_within(self.start_offset, self.end_offset);
             let old = self.snapshots()?.into_iter().filter(|at| *at < first);
             files.extend(old.map(|at| segment_file(&self.id.dir, at, SNAPSHOT)));
             self.sync.names_changed += 1;

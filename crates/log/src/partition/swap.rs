@@ -21,7 +21,7 @@ use crate::names::{
 };
 use crate::removal::gone_is_fine;
 use crate::segment::Segment;
-use crate::walk::{Walk, WalkError};
+use crate::walk::Walk;
 use crate::{LogDirError, RemovalJob};
 use env::disk::Open;
 use env::{Disk, File};
@@ -152,6 +152,7 @@ impl PartitionLog {
         let mut segment = swap.segment.take().expect("a named swap has its segment");
         segment.renamed(&self.id.dir);
         let at = self.segment_index(swap.base);
+        self.replaced += 1;
         self.segments[at] = segment;
         self.segments.drain(at + 1..at + 1 + swap.others.len());
         Ok(())
@@ -170,7 +171,7 @@ impl PartitionLog {
 
     /// At opening, after [`resume_swaps`]: removes the segments that the new ones took in, and makes
     /// the new ones' indexes from their batches.
-    pub(super) fn finish_swaps(&mut self, bases: &[Offset]) -> Result<(), WalkError> {
+    pub(super) fn finish_swaps(&mut self, bases: &[Offset]) -> io::Result<()> {
         for base in bases {
             let at = self.segments.partition_point(|segment| segment.base < *base);
             if self.segments.get(at).is_none_or(|segment| segment.base != *base) {
@@ -195,7 +196,7 @@ impl PartitionLog {
     }
 
     /// Returns the end of the segment's last batch.
-    fn rebuild_indexes(&mut self, at: usize) -> Result<Offset, WalkError> {
+    fn rebuild_indexes(&mut self, at: usize) -> io::Result<Offset> {
         let base = self.segments[at].base;
         let (from, producers) = self.snapshot_before(base)?;
         self.producers = producers;
@@ -205,7 +206,7 @@ impl PartitionLog {
         let (file, size) = (self.segments[at].file.clone(), self.segments[at].size);
         let mut walk = Walk::scan(&file, 0, size);
         let mut end = base;
-        while let Some(found) = walk.next_checked()? {
+        while let Some(found) = walk.next_checked().map_err(|error| self.walk_failed(at, error))? {
             end = found.header.end_offset();
             self.recover_batch_indexes(at, &found)?;
         }

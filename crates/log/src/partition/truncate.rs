@@ -39,11 +39,13 @@ impl PartitionLog {
     fn try_truncate(&mut self, offset: Offset) -> io::Result<()> {
         self.settle_swap()?;
         let index = self.segment_index(offset);
-        let found = self.segments[index].find(offset, None).map_err(io_error)?;
+        let found = self.segments[index].find(offset, None);
+        let found = found.map_err(|error| self.walk_failed(index, error))?;
         let segment = &self.segments[index];
         let position = found.map_or(segment.size, |found| found.position);
         // No gap stays behind the last batch: recovery would take it for damage once synced.
-        let end = segment.end_before(position).map_err(io_error)?;
+        let end = segment.end_before(position);
+        let end = end.map_err(|error| self.walk_failed(index, error))?;
         if end < self.start_offset {
             return self.try_start_at(self.start_offset);
         }
@@ -116,6 +118,7 @@ impl PartitionLog {
         write_file_atomically(&*self.id.disk, &path, text.as_bytes())?;
         self.id.disk.sync_dir(&self.id.dir)?;
         self.cleaned_to = self.cleaned_to.min(self.end_offset);
+        self.damages.keep_within(self.start_offset, self.end_offset);
         self.sync.names_synced = self.sync.names_changed;
         self.sync.epochs_saved = self.epochs.version();
         Ok(())
@@ -193,7 +196,7 @@ impl PartitionLog {
             }
             let position = segment.position_hint(from)?;
             let mut walk = Walk::headers(&segment.file, position, segment.size);
-            while let Some(found) = walk.next().map_err(io_error)? {
+            while let Some(found) = walk.next().map_err(|error| self.walk_failed(index, error))? {
                 let header = found.header;
                 if header.base_offset >= to {
                     return Ok(());
@@ -202,7 +205,10 @@ impl PartitionLog {
                     continue;
                 }
                 let marker = match header.attributes.is_control() {
-                    true => marker_of(&read_batch(&segment.file, &found).map_err(io_error)?),
+                    true => {
+                        let batch = read_batch(&segment.file, &found);
+                        marker_of(&batch.map_err(|error| self.walk_failed(index, error))?)
+                    }
                     false => None,
                 };
                 self.producers.apply(&header, marker);
@@ -220,8 +226,20 @@ impl PartitionLog {
         if offset > self.start_offset {
             self.start_offset = offset;
             self.epochs.truncate_start(offset);
+            self.damages.keep_within(offset, self.end_offset);
         }
         self.start_offset
+    }
+
+    /// An error that says of damage where it is ([`crate::LogDirError::damage`]).
+    pub(super) fn walk_failed(&self, index: usize, error: WalkError) -> io::Error {
+        match error {
+            WalkError::Io(error) => error,
+            WalkError::Bad { position, error } => {
+                let damage = self.damage_met(index, position, error);
+                io::Error::new(io::ErrorKind::InvalidData, damage)
+            }
+        }
     }
 
     /// Rolls, for callers inside that have no batch at hand.
@@ -235,15 +253,5 @@ impl PartitionLog {
                 Ok(())
             }
         }
-    }
-}
-
-pub(super) fn io_error(error: WalkError) -> io::Error {
-    match error {
-        WalkError::Io(error) => error,
-        WalkError::Bad { position, error } => io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("damaged batch at position {position}: {error}"),
-        ),
     }
 }

@@ -3,6 +3,7 @@
 
 mod append;
 mod compaction;
+mod damage;
 mod failing;
 mod flush;
 mod layout;

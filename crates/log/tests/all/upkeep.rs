@@ -98,6 +98,8 @@ fn a_damaged_log_is_reported_once_and_the_others_go_on() {
     assert_eq!((status.failed, status.due), (1, 0));
     assert!(status.failed_bytes > 0);
     assert_eq!(logs.directories().len(), 1, "the directory is well");
+    let damaged = logs.damaged();
+    assert_eq!((damaged.len(), &damaged[0].partition), (1, &name(0)), "the log knows of it");
 }
 
 #[test]
