@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Counters(BTreeMap<String, u64>);
 
 /// What must have happened in a number of runs that is called a proof.
-const EXPECTED: [&str; 21] = [
+const EXPECTED: [&str; 25] = [
     "acked records",
     "records read",
     "failed records",
@@ -30,6 +30,10 @@ const EXPECTED: [&str; 21] = [
     "raft entries committed",
     "producer states made anew",
     "programs stopped to the end",
+    "group commits",
+    "group offsets fetched",
+    "administrative calls",
+    "deletions of records",
 ];
 
 impl Counters {

@@ -3,6 +3,7 @@
 //! Checks as it goes: I20-I23 of the catalogue: nothing acknowledged is lost, one value per offset,
 //! no value twice, a producer's records in their order.
 
+use crate::group_history::GroupHistory;
 use std::collections::BTreeMap;
 use types::{Offset, TopicPartition};
 
@@ -37,6 +38,8 @@ pub struct PartitionHistory {
     pub known: BTreeMap<Offset, Value>,
     pub acked: BTreeMap<Offset, Value>,
     place_of: BTreeMap<Value, Offset>,
+    /// Somebody asked for the records below to be deleted: they may be gone or there.
+    pub deleted_to: Offset,
 }
 
 #[derive(Default)]
@@ -46,11 +49,15 @@ pub struct History {
     pub sent: BTreeMap<Value, TopicPartition>,
     pub failed: u64,
     pub reads: u64,
+    pub group: GroupHistory,
+    /// Administrative calls that were answered well.
+    pub admin_calls: u64,
+    pub deletions: u64,
     pub violation: Option<String>,
 }
 
 impl History {
-    fn violate(&mut self, what: String) {
+    pub fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
     }
 
@@ -91,9 +98,16 @@ impl History {
         }
     }
 
+    /// Records are about to be deleted.
+    pub fn note_deletion(&mut self, of: &TopicPartition, to: Offset) {
+        let partition = self.partitions.entry(of.clone()).or_default();
+        partition.deleted_to = partition.deleted_to.max(to);
+    }
+
     /// A reader went from one offset to another: what was acknowledged between was not there.
     pub fn note_gap(&mut self, of: &TopicPartition, from: Offset, to: Offset) {
         let partition = self.partitions.entry(of.clone()).or_default();
+        let from = from.max(partition.deleted_to).min(to);
         let lost = partition.acked.range(from..to).next().map(|(at, value)| (*at, *value));
         if let Some((at, value)) = lost {
             self.violate(format!("{of}: acknowledged {value:?} at {at} is lost (I20)"));

@@ -1,6 +1,7 @@
 //! What a seed decides before anything runs: sizes, times, faults, load (swarm configuration).
 
 use crate::net::Delay;
+use env::Mutant;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
@@ -109,6 +110,12 @@ pub struct Plan {
     /// Records of a producer that wait for their ack at most.
     pub outstanding: usize,
     pub value_bytes_max: usize,
+    /// Members of the group of consumers.
+    pub group_members: u16,
+    /// Topics come and go.
+    pub has_admin: bool,
+    /// Records are deleted, too.
+    pub deletes_records: bool,
     /// The pause between two records, at most.
     pub send_pause_us: u64,
     pub faults: BTreeSet<FaultKind>,
@@ -119,6 +126,8 @@ pub struct Plan {
     /// Faults at once.
     pub faults_at_once: usize,
     pub fault_phase_us: u64,
+    /// A rule that is left out.
+    pub mutant: Option<Mutant>,
 }
 
 fn one_of<T: Copy>(rng: &mut SmallRng, values: &[T]) -> T {
@@ -170,12 +179,16 @@ impl Plan {
             producers: rng.random_range(1..=3),
             outstanding: one_of(rng, &[1, 5, 50]),
             value_bytes_max: one_of(rng, &[20, 200, 3_000]),
+            group_members: one_of(rng, &[0, 0, 1, 2]),
+            has_admin: rng.random_bool(0.5),
+            deletes_records: rng.random_bool(0.3),
             send_pause_us: one_of(rng, &[2_000, 10_000, 50_000]),
             faults,
             fault_pause_us: one_of(rng, &[500_000, 2_000_000, 5_000_000]),
             fault_length_us: one_of(rng, &[500_000, 3_000_000, 8_000_000]),
             faults_at_once: one_of(rng, &[1, 1, 2, 4]),
             fault_phase_us: rng.random_range(5..=20) * 1_000_000,
+            mutant: None,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::program::Program;
 use crate::workload::{Phase, Workload};
 use env::rng::SeededRng;
-use env::{Env, MemDisk};
+use env::{Env, MemDisk, Mutant, mutant};
 use metadata::Image;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -77,6 +77,10 @@ impl World {
         let disks = DiskTimes::install(plan.nodes, plan.disk_us, seed ^ 0xd15c);
         let nodes: Vec<Node> =
             (0..plan.nodes).map(|host| Node::new(host, &plan, network.clone())).collect();
+        for disk in nodes.iter().map(|node| &node.disk) {
+            disk.forget_directory_syncs(plan.mutant == Some(Mutant::NamesNotSynced));
+            disk.forget_syncs((plan.mutant == Some(Mutant::RecordsNotSynced)).then_some(".log"));
+        }
         let host = plan.nodes;
         context::set_turn(host, 0);
         let clock = Arc::new(HostClock::new());
@@ -354,6 +358,10 @@ impl World {
             counters.add("acked records", history.acked());
             counters.add("records read", history.reads);
             counters.add("failed records", history.failed);
+            counters.add("group commits", history.group.commits);
+            counters.add("group offsets fetched", history.group.fetches);
+            counters.add("administrative calls", history.admin_calls);
+            counters.add("deletions of records", history.deletions);
         }
         for crashes in self.nodes.iter().map(|node| node.disk.crashes()) {
             counters.add("writes lost in power cuts", crashes.lost_writes);
@@ -381,6 +389,7 @@ impl World {
 pub fn run_plan(plan: Plan, log_filter: Option<String>) -> Outcome {
     let work = move || {
         crate::entropy::seed_thread(plan.seed);
+        mutant::set(plan.mutant);
         let _logging = log_filter.map(|filter| crate::logging::install(&filter));
         World::run(plan)
     };

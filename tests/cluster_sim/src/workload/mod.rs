@@ -2,6 +2,8 @@
 //!
 //! They run on a host of their own, which is never hurt, though its links are.
 
+mod admin;
+mod group;
 mod producer;
 mod reader;
 
@@ -35,6 +37,7 @@ pub enum Phase {
 pub struct Progress {
     pub has_topic: bool,
     pub producers_left: usize,
+    pub admins_left: usize,
     pub is_proven: bool,
 }
 
@@ -110,11 +113,30 @@ impl Workload {
             tasks.spawn(producer::run(self.clone()));
         }
         tasks.spawn(reader::follow(self.clone()));
+        // These go on until the end.
+        let proving = Tasks::new();
+        if self.plan.has_admin {
+            self.progress().admins_left += 1;
+            proving.spawn(admin::run(self.clone()));
+        }
+        for _ in 0..self.plan.group_members {
+            proving.spawn(group::member(self.clone()));
+        }
+        if self.plan.group_members > 0 {
+            proving.spawn(group::observe(self.clone()));
+        }
         let mut phase = self.phase.clone();
         let _ = phase.wait_for(|phase| *phase == Phase::Prove).await;
         tasks.shutdown(Duration::from_secs(1)).await;
         producer::prove(&self).await;
         reader::prove(&self).await;
+        if self.plan.group_members > 0 {
+            group::prove(&self).await;
+        }
+        while self.progress().admins_left > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        proving.shutdown(Duration::ZERO).await;
         self.progress().is_proven = true;
     }
 

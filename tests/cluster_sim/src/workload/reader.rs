@@ -1,12 +1,29 @@
 //! Readers: from the start, without a step back and without a hole.
 
 use super::{PAUSE, Phase, Workload};
-use crate::history::Value;
+use crate::history::{History, Value};
 use client::admin::OffsetSpec;
 use client::{ConsumedRecord, Consumer, ConsumerOptions, OffsetReset};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use types::{Offset, TopicPartition};
+
+/// Takes note of a record that was read, where `next` was expected if anything was.
+pub(super) fn take(history: &mut History, record: &ConsumedRecord, next: Option<Offset>) {
+    let (of, offset) = (&record.partition, record.offset);
+    history.reads += 1;
+    if let Some(next) = next.filter(|next| *next != offset) {
+        history.note_gap(of, next, offset);
+        let may_jump = history.partitions.get(of).is_some_and(|one| offset <= one.deleted_to);
+        if offset < next || !may_jump {
+            history.violate(format!("{of}: read {offset} and not {next} (I25, I28)"));
+        }
+    }
+    match record.value.as_deref().and_then(Value::decode) {
+        Some(value) => history.note_place(of, offset, value, false),
+        None => history.violate(format!("{of}: the record at {offset} is damaged (I34)")),
+    }
+}
 
 struct Reader {
     load: Workload,
@@ -27,24 +44,8 @@ impl Reader {
     }
 
     fn take(&mut self, record: &ConsumedRecord) {
-        let of = &record.partition;
-        let next = self.next.insert(of.clone(), record.offset.plus(1)).unwrap_or(Offset::ZERO);
-        let mut history = self.load.history();
-        history.reads += 1;
-        if record.offset > next {
-            history.note_gap(of, next, record.offset);
-        }
-        if record.offset != next {
-            let text = format!("{of}: read {} and not {next} (I25, I28)", record.offset);
-            history.violation.get_or_insert(text);
-        }
-        match record.value.as_deref().and_then(Value::decode) {
-            Some(value) => history.note_place(of, record.offset, value, false),
-            None => {
-                let text = format!("{of}: the record at {} is damaged (I34)", record.offset);
-                history.violation.get_or_insert(text);
-            }
-        }
+        let next = self.next.insert(record.partition.clone(), record.offset.plus(1));
+        take(&mut self.load.history(), record, next);
     }
 
     /// Reads for a moment; false if that failed.
@@ -64,11 +65,7 @@ impl Reader {
     /// Whether everything that was acknowledged has been read.
     fn is_through(&self) -> bool {
         let history = self.load.history();
-        self.next.iter().all(|(of, next)| {
-            let partition = history.partitions.get(of);
-            let last = partition.and_then(|one| one.known.last_key_value());
-            last.is_none_or(|(last, _)| last < next)
-        })
+        self.next.iter().all(|(of, next)| history.end_of(of) <= *next)
     }
 }
 

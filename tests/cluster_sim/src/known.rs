@@ -1,0 +1,10 @@
+//! Seeds that failed once, each with what it had found. The code has changed since, and with it what
+//! they do; where a mistake needed a shape of its own, a test of its own remembers it.
+
+/// The seed, and what it found.
+pub const KNOWN: &[(u64, &str)] = &[
+    (2, "a power cut took the controllers' directories, whose own names were not synced"),
+    (3, "a node that was told to stop in the middle of its start panicked"),
+    (5, "as 2, for the log directory of the only replica in sync"),
+    (36, "as 5"),
+];
