@@ -101,3 +101,12 @@ def test_a_consumer_that_must_not_create_topics_is_told_of_unknown_ones(bootstra
     finally:
         consumer.close()
     assert name not in admin.names(bootstrap)
+
+
+def test_topics_that_a_client_asks_for_are_made_together(cluster, name):
+    names = [f"{name}-{index}" for index in range(25)]
+    address = cluster.nodes[1].address
+    answer = protocol.metadata(address, names + names, timeout=TIMEOUT, create=True)
+    assert set(answer.topics) == set(names)
+    for topic in names:
+        cluster.wait_in_sync(topic)

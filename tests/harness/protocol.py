@@ -96,10 +96,11 @@ def _exactly(connection, count):
     return data
 
 
-def metadata(address, topics=(), timeout=5.0):
-    """What one node says of brokers and topics. Creates no topic. Metadata version 4."""
+def metadata(address, topics=(), timeout=5.0, create=False):
+    """What one node says of brokers and topics; unknown ones are made if `create`. Metadata version
+    4."""
     body = struct.pack(">i", len(topics)) + b"".join(_string(topic) for topic in topics)
-    reader = call(address, 3, 4, body + b"\0", timeout)
+    reader = call(address, 3, 4, body + bytes([create]), timeout)
     reader.number("i")  # throttle time
 
     def broker():

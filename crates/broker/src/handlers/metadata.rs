@@ -6,6 +6,7 @@
 use super::RequestContext;
 use super::topics::{self, BrokerAddress, PartitionView};
 use metadata::{Image, Topic, check_topic_name};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use types::{ErrorCode, TopicId, is_internal_topic};
 use wire::metadata::{
@@ -42,11 +43,10 @@ pub async fn handle(ctx: &RequestContext, request: MetadataRequest) -> MetadataR
         Some(wanted) => {
             let may_create = ctx.broker.config.requests.auto_create_topics_enable
                 && (ctx.api_version < AUTO_CREATE_ASKED_FROM || request.allow_auto_topic_creation);
-            let mut topics = Vec::with_capacity(wanted.len());
-            for topic in wanted {
-                topics.push(one_topic(ctx, &view, topic, may_create).await);
-            }
-            topics
+            let refused =
+                if may_create { make_unknown(ctx, &wanted).await } else { Refused::new() };
+            let image = ctx.broker.image.load();
+            wanted.into_iter().map(|topic| one_topic(&image, &view, topic, &refused)).collect()
         }
     };
     let image = ctx.broker.image.load();
@@ -81,39 +81,60 @@ async fn await_election(ctx: &RequestContext) {
     drop(tokio::time::timeout(ELECTION_WAIT, election).await);
 }
 
-/// The topics asked for; `None` for all.
-fn wanted(version: i16, request: &MetadataRequest) -> Option<&[MetadataRequestTopic]> {
+/// The topics asked for, each once however often it is named; `None` for all.
+fn wanted(version: i16, request: &MetadataRequest) -> Option<Vec<&MetadataRequestTopic>> {
     match &request.topics {
         None => None,
         Some(topics) if topics.is_empty() && version < EMPTY_IS_NONE_FROM => None,
-        Some(topics) => Some(topics),
+        Some(topics) => {
+            let mut seen = BTreeSet::new();
+            let mut once = Vec::with_capacity(topics.len());
+            for topic in topics {
+                if seen.insert((topic.topic_id, topic.name.as_deref())) {
+                    once.push(topic);
+                }
+            }
+            Some(once)
+        }
     }
 }
 
-async fn one_topic(
+/// Topics that could not be made, and why.
+type Refused<'a> = BTreeMap<&'a str, ErrorCode>;
+
+/// Makes what is asked for by name and not there.
+async fn make_unknown<'a>(
     ctx: &RequestContext,
+    wanted: &[&'a MetadataRequestTopic],
+) -> Refused<'a> {
+    let image = ctx.broker.image.load();
+    let by_name = wanted.iter().filter(|topic| topic.topic_id.is_zero());
+    let names = by_name.filter_map(|topic| topic.name.as_deref());
+    let is_new =
+        |name: &&str| image.topic_by_name(name).is_none() && check_topic_name(name).is_ok();
+    let names: Vec<&str> = names.filter(is_new).collect();
+    drop(image);
+    let made = topics::auto_create_all(&ctx.broker, &names).await;
+    names.into_iter().zip(made).filter_map(|(name, made)| Some((name, made.err()?))).collect()
+}
+
+fn one_topic(
+    image: &Image,
     view: &View<'_>,
     wanted: &MetadataRequestTopic,
-    may_create: bool,
+    refused: &Refused<'_>,
 ) -> MetadataResponseTopic {
     if !wanted.topic_id.is_zero() || wanted.name.is_none() {
-        return by_id(&ctx.broker.image.load(), view, wanted);
+        return by_id(image, view, wanted);
     }
     let name = wanted.name.as_deref().unwrap_or_default();
-    let image = ctx.broker.image.load();
     if let Some(topic) = image.topic_by_name(name) {
-        return view.topic(&image, topic);
+        return view.topic(image, topic);
     }
     if check_topic_name(name).is_err() {
         return missing(name, ErrorCode::InvalidTopicException);
     }
-    if !may_create {
-        return missing(name, ErrorCode::UnknownTopicOrPartition);
-    }
-    match topics::auto_create(&ctx.broker, name).await {
-        Ok(topic) => view.topic(&ctx.broker.image.load(), &topic),
-        Err(error) => missing(name, error),
-    }
+    missing(name, refused.get(name).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition))
 }
 
 fn by_id(image: &Image, view: &View<'_>, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {
@@ -205,7 +226,20 @@ mod tests {
         let request = |topics| MetadataRequest { topics, ..Default::default() };
         assert!(wanted(0, &request(Some(Vec::new()))).is_none());
         assert!(wanted(1, &request(None)).is_none());
-        assert_eq!(wanted(1, &request(Some(Vec::new()))).map(<[_]>::len), Some(0));
+        assert_eq!(wanted(1, &request(Some(Vec::new()))).map(|topics| topics.len()), Some(0));
+    }
+
+    #[test]
+    fn a_topic_named_twice_is_answered_once() {
+        let named = |name: &'static str| MetadataRequestTopic {
+            name: Some(name.into()),
+            ..Default::default()
+        };
+        let topics = Some(vec![named("b"), named("a"), named("b")]);
+        let request = MetadataRequest { topics, ..Default::default() };
+        let wanted = wanted(9, &request).expect("topics");
+        let names: Vec<_> = wanted.iter().filter_map(|topic| topic.name.as_deref()).collect();
+        assert_eq!(names, ["b", "a"]);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use types::{CONSUMER_OFFSETS_TOPIC, ErrorCode, MetadataVersion, NodeId, TRANSACT
 pub const APPLIED_WAIT: Duration = Duration::from_millis(1000);
 /// How long a topic's making on first use may hold its request up.
 const AUTO_CREATE_TIMEOUT: Duration = Duration::from_millis(2000);
+/// So many are made by one command, whose partitions are bounded ([`types::PARTITIONS_PER_REQUEST_MAX`]).
+const AUTO_CREATED_AT_ONCE: usize = 10;
 
 /// All operations that a client without an authorizer may do on a topic, as bits of Kafka's
 /// operation numbers: read, write, create, delete, alter, describe, describe and alter configs.
@@ -111,39 +113,66 @@ pub fn ids(brokers: &[NodeId]) -> Vec<i32> {
     brokers.iter().map(|id| id.0).collect()
 }
 
-/// Makes a topic on its first use, and answers it once this broker knows it. The error is what a
-/// client is told; where a retry may find the topic, it is a retriable one.
+/// Makes a topic on its first use, as [`auto_create_all`] makes several.
 pub async fn auto_create(ctx: &BrokerContext, name: &str) -> Result<Arc<Topic>, ErrorCode> {
-    let topics = vec![new_topic(ctx, name)];
-    let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
-    let options = SubmitOptions { timeout: AUTO_CREATE_TIMEOUT, wait_applied: APPLIED_WAIT };
-    let submitted = ctx.controller.submit_with(command, options).await;
-    let version = auto_create_outcome(submitted)?;
-    ctx.image.wait_for(version, APPLIED_WAIT).await;
-    ctx.image.load().topic_by_name(name).cloned().ok_or(ErrorCode::LeaderNotAvailable)
+    let mut made = auto_create_all(ctx, &[name]).await;
+    made.pop().unwrap_or(Err(ErrorCode::LeaderNotAvailable))
 }
 
-fn auto_create_outcome(
+/// Makes topics on their first use, many by one command, and answers each, in the order of the
+/// names, once this broker knows them. The error is what a client is told; where a retry may find
+/// the topic, it is a retriable one. No name may be there twice.
+pub async fn auto_create_all(
+    ctx: &BrokerContext,
+    names: &[&str],
+) -> Vec<Result<Arc<Topic>, ErrorCode>> {
+    let mut made = Vec::with_capacity(names.len());
+    for names in names.chunks(AUTO_CREATED_AT_ONCE) {
+        let topics = names.iter().map(|name| new_topic(ctx, name)).collect();
+        let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
+        let options = SubmitOptions { timeout: AUTO_CREATE_TIMEOUT, wait_applied: APPLIED_WAIT };
+        let submitted = ctx.controller.submit_with(command, options).await;
+        let (outcomes, version) = match auto_create_outcomes(submitted) {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The controller is away: the rest would wait for it as long, one after the other.
+                made.resize(made.len() + names.len(), Err(error));
+                break;
+            }
+        };
+        ctx.image.wait_for(version, APPLIED_WAIT).await;
+        let image = ctx.image.load();
+        let topic = |name| image.topic_by_name(name).cloned().ok_or(ErrorCode::LeaderNotAvailable);
+        let answers = names.iter().zip(outcomes);
+        made.extend(answers.map(|(name, outcome)| outcome.and_then(|()| topic(name))));
+    }
+    made.resize(names.len(), Err(ErrorCode::LeaderNotAvailable));
+    made
+}
+
+type Outcomes = (Vec<Result<(), ErrorCode>>, MetadataVersion);
+
+fn auto_create_outcomes(
     submitted: Result<(Reply, MetadataVersion), crate::controller_client::SubmitError>,
-) -> Result<MetadataVersion, ErrorCode> {
+) -> Result<Outcomes, ErrorCode> {
     let (reply, version) = match submitted {
         Ok(answer) => answer,
         Err(error) => {
-            tracing::info!(%error, "a topic could not be made on first use");
+            tracing::info!(%error, "topics could not be made on first use");
             return Err(ErrorCode::LeaderNotAvailable);
         }
     };
-    let Reply::TopicsCreated(mut creations) = reply else {
-        tracing::info!(?reply, "a topic could not be made on first use");
+    let Reply::TopicsCreated(creations) = reply else {
+        tracing::info!(?reply, "topics could not be made on first use");
         return Err(ErrorCode::LeaderNotAvailable);
     };
-    match creations.pop().map(|creation| creation.outcome) {
-        Some(Ok(_)) => Ok(version),
+    let outcomes = creations.into_iter().map(|creation| match creation.outcome {
+        Ok(_) => Ok(()),
         // Someone else was faster.
-        Some(Err(refusal)) if refusal.code == ErrorCode::TopicAlreadyExists => Ok(version),
-        Some(Err(refusal)) => Err(refusal.code),
-        None => Err(ErrorCode::LeaderNotAvailable),
-    }
+        Err(refusal) if refusal.code == ErrorCode::TopicAlreadyExists => Ok(()),
+        Err(refusal) => Err(refusal.code),
+    });
+    Ok((outcomes.collect(), version))
 }
 
 /// How a topic is made when nobody says how: the cluster's defaults, and for the brokers' own
