@@ -6,6 +6,7 @@
 //! Does not: need a node's configuration, nor, but for `dump-log`, its data directory.
 
 mod broker_api_versions;
+mod chaos;
 mod common;
 mod configs;
 mod console_consumer;
@@ -44,6 +45,7 @@ pub enum Tool {
     BrokerApiVersions(broker_api_versions::Args),
     MetadataQuorum(metadata_quorum::Args),
     Verify(Box<verify::Args>),
+    Chaos(chaos::Args),
 }
 
 /// Why a tool failed.
@@ -114,6 +116,7 @@ async fn run_in(tool: Tool, env: Env) -> Result<(), ToolError> {
         Tool::BrokerApiVersions(args) => broker_api_versions::run(args, context).await,
         Tool::MetadataQuorum(args) => metadata_quorum::run(args, context).await,
         Tool::Verify(args) => verify::run(*args, context).await,
+        Tool::Chaos(args) => chaos::run(args, context).await,
     };
     out.flush()?;
     result

@@ -8,9 +8,9 @@
 //!
 //! Does not: restart a broker that dies; it says so.
 
-mod plan;
+pub(crate) mod plan;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod report;
 
 use env::Env;
@@ -65,6 +65,13 @@ pub struct Args {
     /// Write addresses and process ids to this file, as JSON, once the cluster is ready
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+}
+
+impl Args {
+    /// A cluster on any free ports, which prints nothing.
+    pub(crate) fn scratch(brokers: u16, data_dir: PathBuf, overrides: Vec<String>) -> Args {
+        Args { brokers, data_dir, port: Some(0), clean: false, overrides, ready_file: None }
+    }
 }
 
 /// Why there is no cluster, or no longer.

@@ -45,18 +45,18 @@ struct State {
 }
 
 /// One broker to be.
-pub(super) struct PlannedNode {
-    pub(super) node_id: i32,
-    pub(super) ports: Ports,
-    pub(super) is_controller: bool,
+pub(crate) struct PlannedNode {
+    pub(crate) node_id: i32,
+    pub(crate) ports: Ports,
+    pub(crate) is_controller: bool,
     /// Its properties file, logs and data are in here.
-    pub(super) directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 /// The cluster to be.
-pub(super) struct Plan {
-    pub(super) directory: PathBuf,
-    pub(super) nodes: Vec<PlannedNode>,
+pub(crate) struct Plan {
+    pub(crate) directory: PathBuf,
+    pub(crate) nodes: Vec<PlannedNode>,
     overrides: Vec<String>,
     /// Held while the cluster runs.
     _lock: Box<dyn Send + Sync>,
@@ -64,7 +64,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Looks at the data directory and the ports.
-    pub(super) async fn make(args: &Args, env: &Env) -> Result<Plan, PlanError> {
+    pub(crate) async fn make(args: &Args, env: &Env) -> Result<Plan, PlanError> {
         let shown = args.data_dir.display().to_string();
         if args.clean {
             clean(&args.data_dir, env)?;
@@ -106,7 +106,7 @@ impl Plan {
     }
 
     /// Writes the state and each broker's properties.
-    pub(super) fn write(&self, env: &Env) -> io::Result<()> {
+    pub(crate) fn write(&self, env: &Env) -> io::Result<()> {
         let state = State { brokers: self.nodes.iter().map(|node| node.ports).collect() };
         let content = serde_json::to_vec_pretty(&state).map_err(io::Error::other)?;
         write_file_atomically(env.disk.as_ref(), &self.directory.join(STATE_FILE), &content)?;
@@ -156,29 +156,29 @@ impl Plan {
     }
 
     /// Bootstrap servers, for clients.
-    pub(super) fn bootstrap(&self) -> String {
+    pub(crate) fn bootstrap(&self) -> String {
         let all: Vec<String> =
             self.nodes.iter().map(|node| format!("{HOST}:{}", node.ports.kafka)).collect();
         all.join(",")
     }
 
     /// The log of a broker, to be shown.
-    pub(super) fn log(&self, node_id: i32) -> String {
+    pub(crate) fn log(&self, node_id: i32) -> String {
         let node = self.nodes.iter().find(|node| node.node_id == node_id);
         node.map(|node| node.log_file().display().to_string()).unwrap_or_default()
     }
 }
 
 impl PlannedNode {
-    pub(super) fn properties_file(&self) -> PathBuf {
+    pub(crate) fn properties_file(&self) -> PathBuf {
         self.directory.join("server.properties")
     }
 
-    pub(super) fn ready_file(&self) -> PathBuf {
+    pub(crate) fn ready_file(&self) -> PathBuf {
         self.directory.join("ready.json")
     }
 
-    pub(super) fn log_file(&self) -> PathBuf {
+    pub(crate) fn log_file(&self) -> PathBuf {
         self.directory.join("server.log")
     }
 }

@@ -9,15 +9,15 @@ const STRIDE: u16 = 10;
 /// The first broker's Kafka port where none is asked for.
 const DEFAULT_PORT: u16 = 9092;
 /// All brokers listen here only.
-pub(super) const HOST: &str = "127.0.0.1";
+pub(crate) const HOST: &str = "127.0.0.1";
 
 /// The ports of one broker.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Ports {
-    pub(super) kafka: u16,
-    pub(super) controller: u16,
-    pub(super) grpc: u16,
-    pub(super) http: u16,
+pub(crate) struct Ports {
+    pub(crate) kafka: u16,
+    pub(crate) controller: u16,
+    pub(crate) grpc: u16,
+    pub(crate) http: u16,
 }
 
 impl Ports {
@@ -28,14 +28,14 @@ impl Ports {
         Some(Ports { kafka, controller: kafka + 1, grpc: kafka + 2, http })
     }
 
-    pub(super) fn all(&self) -> [u16; 4] {
+    pub(crate) fn all(&self) -> [u16; 4] {
         [self.kafka, self.controller, self.grpc, self.http]
     }
 }
 
 /// Ports for `count` brokers: from `asked` on, from 9092 on, or any free ones (asked for 0, or
 /// 9092 and the following are taken).
-pub(super) async fn choose(env: &Env, count: u16, asked: Option<u16>) -> io::Result<Vec<Ports>> {
+pub(crate) async fn choose(env: &Env, count: u16, asked: Option<u16>) -> io::Result<Vec<Ports>> {
     if asked != Some(0) {
         let first = asked.unwrap_or(DEFAULT_PORT);
         let layout: Option<Vec<Ports>> = (0..count).map(|index| Ports::of(first, index)).collect();
@@ -61,7 +61,7 @@ pub(super) async fn choose(env: &Env, count: u16, asked: Option<u16>) -> io::Res
 }
 
 /// The first of these ports that cannot be listened on.
-pub(super) async fn first_taken(env: &Env, layout: &[Ports]) -> Option<u16> {
+pub(crate) async fn first_taken(env: &Env, layout: &[Ports]) -> Option<u16> {
     for port in layout.iter().flat_map(Ports::all) {
         if env.net.listen(&format!("{HOST}:{port}")).await.is_err() {
             return Some(port);

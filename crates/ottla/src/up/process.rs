@@ -105,7 +105,8 @@ impl Children {
     }
 }
 
-fn spawn(node: &PlannedNode, _env: &Env) -> std::io::Result<Child> {
+/// Starts a broker's process. It ends when its standard input closes.
+pub(crate) fn spawn(node: &PlannedNode, _env: &Env) -> std::io::Result<Child> {
     // A process writes to a descriptor of its own, which `env` has no use for otherwise.
     let log = OpenOptions::new().create(true).append(true).open(node.log_file())?;
     Command::new(std::env::current_exe()?)
@@ -124,7 +125,8 @@ fn spawn(node: &PlannedNode, _env: &Env) -> std::io::Result<Child> {
         .spawn()
 }
 
-fn read_ready(node: &PlannedNode, env: &Env) -> Option<Ready> {
+/// What a broker says of itself, once it is ready.
+pub(crate) fn read_ready(node: &PlannedNode, env: &Env) -> Option<Ready> {
     let path = node.ready_file();
     // The file comes into being whole (by a rename), so it parses once it is there.
     env.disk

@@ -190,7 +190,10 @@ impl Sender {
             for sent in self.events(partition, settled, ended) {
                 let progress = &self.shared.progress;
                 match sent.outcome {
-                    Outcome::Ok => Progress::add(&progress.acknowledged, u64::from(sent.count)),
+                    Outcome::Ok => {
+                        Progress::add(&progress.acknowledged, u64::from(sent.count));
+                        progress.beat(&sent.partition, ended);
+                    }
                     Outcome::Unknown => Progress::add(&progress.unknown, u64::from(sent.count)),
                     Outcome::Refused => {}
                 }
