@@ -22,6 +22,10 @@ pub enum Mutant {
     IgnoreUnheard,
     /// A follower that the controller took out of the ISR is known as before (KIP-841).
     KeepExpelled,
+    /// A follower whose broker is fenced or stopping joins the ISR (KIP-841).
+    JoinWhileFenced,
+    /// `min.insync.replicas` counts though there are fewer replicas (KAFKA-15583).
+    MinIsrAboveReplicas,
     /// What a follower said before it knew why it had left the ISR counts.
     CountOldWord,
     /// The high watermark is told before the start of the leader epoch is covered (KIP-207).

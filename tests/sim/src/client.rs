@@ -63,6 +63,8 @@ impl Client {
     fn send(&mut self, ctx: &mut Context, partitions: &[TopicIdPartition]) -> Option<Produce> {
         let request = self.next_request;
         self.next_request += 1;
+        // Its topic may be deleted.
+        self.sending = self.sending.take().filter(|it| partitions.contains(&it.partition));
         if self.sending.is_none() {
             if self.is_draining {
                 return None;

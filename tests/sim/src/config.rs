@@ -63,6 +63,13 @@ pub struct SimConfig {
     pub snapshots: bool,
     /// What a dying controller was committing may be committed by the next one, unanswered.
     pub unknown_outcomes: bool,
+    /// `min.insync.replicas` changes now and then, never below the floor.
+    pub min_isr_changes: bool,
+    pub min_isr_floor: usize,
+    /// The topic is deleted now and then, and made again.
+    pub deletions: bool,
+    /// Log directories fail under brokers that go on.
+    pub replica_failures: bool,
     pub mutation: Option<Mutation>,
 }
 
@@ -113,11 +120,28 @@ impl SimConfig {
             self.lag_time_max_ms = 1_500;
             self.client_rest_ms_max = 30;
         }
+        self.change_settings(rng);
     }
 
-    /// `min.insync.replicas`, but never more than there are replicas.
+    /// What users do while all goes on, and what disks do.
+    fn change_settings(&mut self, rng: &mut Rng) {
+        if rng.chance(50) {
+            self.min_insync_replicas = self.replicas as usize + 1;
+        }
+        self.min_isr_changes = self.eligible_leaders && rng.chance(450);
+        self.min_isr_floor = rng.range(1, self.min_insync_replicas as u64 + 1) as usize;
+        self.deletions = rng.chance(200);
+        self.replica_failures = rng.chance(400);
+    }
+
+    /// The smallest `min.insync.replicas` that will be in force, but never more than there are
+    /// replicas.
     pub fn effective_min_isr(&self) -> usize {
-        self.min_insync_replicas.min(self.replicas as usize)
+        let lowest = match self.min_isr_changes {
+            true => self.min_isr_floor,
+            false => self.min_insync_replicas,
+        };
+        lowest.min(self.replicas as usize)
     }
 
     /// What a seed stood for in the first simulator: the seeds that failed there keep their
@@ -164,6 +188,10 @@ impl SimConfig {
             eligible_leaders: false,
             snapshots: false,
             unknown_outcomes: false,
+            min_isr_changes: false,
+            min_isr_floor: 1,
+            deletions: false,
+            replica_failures: false,
             mutation,
         }
     }

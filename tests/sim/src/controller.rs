@@ -5,10 +5,11 @@ use crate::context::Context;
 use crate::event::*;
 use crate::mutant::Mutation;
 use metadata::*;
+use replication::mutant::Mutant;
 use replication::{AlterPartitionAnswer, IsrProposal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{BrokerEpoch, NodeId, TopicIdPartition, Uuid};
+use types::{BrokerEpoch, MetadataVersion, NodeId, TopicIdPartition, Uuid};
 
 const CLUSTER: &str = "simulated";
 pub const TOPIC: &str = "records";
@@ -20,6 +21,7 @@ enum Asker {
     Nobody,
     Register { node: NodeId, incarnation: Incarnation },
     Alter { node: NodeId, incarnation: Incarnation, call: CallId },
+    Fail { node: NodeId, incarnation: Incarnation, partitions: Vec<TopicIdPartition> },
 }
 
 pub struct Controller {
@@ -34,6 +36,8 @@ pub struct Controller {
     /// Raised by every fail-over.
     reign: u64,
     pub is_away: bool,
+    /// A deleted topic is made again from this time on.
+    recreates_at: Option<u64>,
 }
 
 impl Controller {
@@ -47,6 +51,7 @@ impl Controller {
             heartbeats: BTreeMap::new(),
             reign: 0,
             is_away: false,
+            recreates_at: None,
         };
         let name = Command::NameCluster { cluster_id: CLUSTER.to_owned() };
         controller.ask(ctx, name, Asker::Nobody);
@@ -113,6 +118,15 @@ impl Controller {
                 let command = alter_command((node, broker_epoch), partition, &proposal);
                 self.ask(ctx, command, Asker::Alter { node, incarnation, call });
             }
+            ControllerInput::Fail { node, incarnation, broker_epoch, partitions } => {
+                let command = Command::FailReplicas(FailReplicas {
+                    broker_id: node,
+                    broker_epoch,
+                    log_dirs: Vec::new(),
+                    partitions: partitions.clone(),
+                });
+                self.ask(ctx, command, Asker::Fail { node, incarnation, partitions });
+            }
             ControllerInput::Commit { reign } => self.commit(ctx, reign),
             ControllerInput::Tick => self.tick(ctx),
         }
@@ -128,6 +142,44 @@ impl Controller {
         let topics = vec![topic];
         let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
         self.ask(ctx, command, Asker::Nobody);
+    }
+
+    /// Another `min.insync.replicas` for the topic, more than there are replicas too.
+    pub fn change_min_isr(&mut self, ctx: &mut Context) {
+        if self.is_away || self.image.topic_by_name(TOPIC).is_none() {
+            return;
+        }
+        let highest = ctx.config.replicas as u64 + 2;
+        let value = ctx.rng.range(ctx.config.min_isr_floor as u64, highest);
+        ctx.counters.min_isr_changes += 1;
+        ctx.trace.line(|| format!("{} controller sets the minimum to {value}", ctx.now));
+        let change = ConfigChange {
+            name: "min.insync.replicas".to_owned(),
+            operation: ConfigOperation::Set,
+            value: Some(value.to_string()),
+        };
+        let resource = ConfigResource::Topic(TOPIC.to_owned());
+        let resources = vec![ConfigAlteration { resource, changes: vec![change] }];
+        let command = Command::IncrementalAlterConfigs { resources, validate_only: false };
+        self.ask(ctx, command, Asker::Nobody);
+    }
+
+    /// Deletes the topic; another of the same name follows.
+    pub fn delete_topic(&mut self, ctx: &mut Context) {
+        if self.is_away || self.image.topic_by_name(TOPIC).is_none() {
+            return;
+        }
+        ctx.counters.topics_deleted += 1;
+        let topics = vec![TopicSelector::Name(TOPIC.to_owned())];
+        self.recreates_at = Some(ctx.now + ctx.rng.range(1_000, 500_000));
+        self.ask(ctx, Command::DeleteTopics { topics }, Asker::Nobody);
+    }
+
+    fn recreate_topic(&mut self, ctx: &mut Context) {
+        let is_due = self.recreates_at.is_some_and(|at| ctx.now >= at);
+        if is_due && self.is_idle() && self.image.topic_by_name(TOPIC).is_none() {
+            self.create_topic(ctx);
+        }
     }
 
     pub fn balance(&mut self, ctx: &mut Context) {
@@ -271,6 +323,7 @@ impl Controller {
         if self.is_away {
             return;
         }
+        self.recreate_topic(ctx);
         let session = ctx.config.session_timeout_ms * 1000;
         let silent = |broker: &&Arc<Broker>| {
             let heard = self.heartbeats.get(&broker.id).copied().unwrap_or(0);
@@ -301,7 +354,7 @@ impl Controller {
             replication_factor: 3,
             unclean_leader_election: mutation == Some(Mutation::UncleanElection),
         };
-        let mut batch = decide_batch(&self.image, &commands, &context);
+        let mut batch = decide_batch(&self.decided_on(mutation, &commands), &commands, &context);
         mutate_records(mutation, &self.image, &commands, &mut batch.records);
         if !batch.records.is_empty() {
             let before = self.image.clone();
@@ -312,9 +365,24 @@ impl Controller {
             ctx.facts.push(Fact::Committed(self.image.version()));
         }
         for (asker, reply) in askers.into_iter().zip(batch.replies) {
-            answer(ctx, asker, reply);
+            answer(ctx, asker, reply, self.image.version());
         }
         self.begin_commit(ctx);
+    }
+
+    /// The image; for one mistake only, another one, in which everybody is live.
+    fn decided_on(&self, mutation: Option<Mutation>, commands: &[Command]) -> Image {
+        let mut image = self.image.clone();
+        let alters = |command: &Command| matches!(command, Command::AlterPartition(_));
+        if mutation == Some(Mutation::Rule(Mutant::JoinWhileFenced)) && commands.iter().all(alters)
+        {
+            for broker in self.image.brokers() {
+                let (fenced, in_controlled_shutdown) = (false, false);
+                let live = Broker { fenced, in_controlled_shutdown, ..broker.as_ref().clone() };
+                image.apply(&Record::Broker(live));
+            }
+        }
+        image
     }
 
     fn count_elections(&self, ctx: &mut Context, before: &Image) {
@@ -351,6 +419,9 @@ fn mutate_command(mutation: Option<Mutation>, image: &Image, command: &mut Comma
     }
     let Command::AlterPartition(alter) = command else { return };
     for item in &mut alter.partitions {
+        if mutation == Some(Mutation::AnyEpochInAlter) {
+            item.new_isr.iter_mut().for_each(|member| member.broker_epoch = BrokerEpoch::NONE);
+        }
         let Some(state) = image.partition(item.partition) else { continue };
         if mutation == Some(Mutation::AnyPartitionEpoch) {
             item.partition_epoch = state.partition_epoch;
@@ -377,6 +448,11 @@ fn mutate_records(
     if mutation == Some(Mutation::KeepIsrAtRegistration) && commands.iter().all(registers) {
         records.retain(|record| !is_partition(record));
     }
+    records.retain(|record| {
+        let Record::Partition { topic_id, partition, state } = record else { return true };
+        let id = TopicIdPartition { topic_id: *topic_id, partition: *partition };
+        image.partition(id).is_none_or(|former| !is_left_out(mutation, former, state, commands))
+    });
     for record in records {
         let Record::Partition { topic_id, partition, state } = record else { continue };
         let id = TopicIdPartition { topic_id: *topic_id, partition: *partition };
@@ -389,6 +465,30 @@ fn mutate_records(
             }
             _ => {}
         }
+    }
+}
+
+/// Records that a controller with this mistake does not write.
+fn is_left_out(
+    mutation: Option<Mutation>,
+    former: &Partition,
+    next: &Partition,
+    commands: &[Command],
+) -> bool {
+    let fails = |id: NodeId| {
+        let is_fail = |command: &Command| match command {
+            Command::FailReplicas(failed) => failed.broker_id == id,
+            _ => false,
+        };
+        commands.iter().all(is_fail)
+    };
+    match mutation {
+        Some(Mutation::SilentLoss) => {
+            let same = Partition { partition_epoch: former.partition_epoch, ..next.clone() };
+            same == *former
+        }
+        Some(Mutation::LastMemberStays) => former.isr.len() == 1 && fails(former.isr[0]),
+        _ => false,
     }
 }
 
@@ -425,9 +525,16 @@ fn alter_command(
     Command::AlterPartition(AlterPartition { broker_id, broker_epoch, partitions: vec![item] })
 }
 
-fn answer(ctx: &mut Context, asker: Asker, reply: Reply) {
+fn answer(ctx: &mut Context, asker: Asker, reply: Reply, version: MetadataVersion) {
     match asker {
         Asker::Nobody => {}
+        Asker::Fail { node, incarnation, partitions } => {
+            // Of another registration: it is told again under the new one.
+            if reply == Reply::Done {
+                ctx.counters.failures_told += partitions.len() as u64;
+                ctx.send_from_controller(node, incarnation, NodeInput::FailuresTold(partitions));
+            }
+        }
         Asker::Register { node, incarnation } => {
             let outcome = match reply {
                 Reply::BrokerRegistered { broker_epoch } => Ok(broker_epoch),
@@ -443,7 +550,7 @@ fn answer(ctx: &mut Context, asker: Asker, reply: Reply) {
                 ctx.counters.isr_refused += 1;
                 ctx.trace.line(|| format!("{} controller refuses {node}'s isr: {code}", ctx.now));
             }
-            let input = NodeInput::AlterAnswered { call, answer };
+            let input = NodeInput::AlterAnswered { call, answer, version };
             ctx.send_from_controller(node, incarnation, input);
         }
     }

@@ -3,7 +3,7 @@
 use replication::{AlterPartitionAnswer, IsrProposal, Refusal};
 use types::{
     BrokerEpoch, EpochOffset, ErrorCode, LeaderEpoch, MetadataVersion, NodeId, Offset,
-    TopicIdPartition,
+    PartitionEpoch, TopicIdPartition,
 };
 
 use crate::model_log::ModelRecord;
@@ -51,7 +51,12 @@ pub enum NodeInput {
     AlterAnswered {
         call: CallId,
         answer: AlterPartitionAnswer,
+        /// The image that holds what was committed.
+        version: MetadataVersion,
     },
+    /// Some replicas are lost: the controller is to know.
+    TellFailures,
+    FailuresTold(Vec<TopicIdPartition>),
     Connect(NodeId),
     StreamUp {
         stream: StreamId,
@@ -89,6 +94,8 @@ pub struct PositionMessage {
     pub offset: Offset,
     pub last_epoch: LeaderEpoch,
     pub log_start_offset: Offset,
+    /// Of the follower's image.
+    pub partition_epoch: PartitionEpoch,
     pub restart: bool,
 }
 
@@ -135,6 +142,13 @@ pub enum ControllerInput {
         partition: TopicIdPartition,
         call: CallId,
         proposal: IsrProposal,
+    },
+    /// Replicas that the broker has lost.
+    Fail {
+        node: NodeId,
+        incarnation: Incarnation,
+        broker_epoch: BrokerEpoch,
+        partitions: Vec<TopicIdPartition>,
     },
     /// The batch under way is committed; of a controller that has gone since, it is not.
     Commit {

@@ -31,6 +31,12 @@ pub enum Fault {
     Shutdown(NodeId),
     /// The controller takes a live broker for dead.
     FalseAlarm(NodeId),
+    /// A log directory fails under a broker that goes on: it loses a replica.
+    FailReplica(NodeId),
+    /// Not a fault: `min.insync.replicas` changes.
+    MinIsr,
+    /// Not a fault: the topic is deleted, and made again.
+    DeleteTopic,
     /// Not a fault: the controller moves leaderships to the preferred replicas.
     Balance,
 }
@@ -63,7 +69,9 @@ impl World {
             let is_alarm = self.ctx.rng.chance(600);
             return Some(if is_alarm { Fault::FalseAlarm(node) } else { Fault::Balance });
         }
-        let kinds = if config.wide { 17 } else { 11 };
+        let (changes, deletions) = (config.min_isr_changes, config.deletions);
+        let failures = config.replica_failures;
+        let kinds = if config.wide { 22 } else { 11 };
         match self.ctx.rng.below(kinds) {
             0 | 1 if crashes && self.may_crash(node) => Some(Fault::Crash(node)),
             2 | 3 if lossy && self.may_lose_power(node) => Some(Fault::PowerLoss(node)),
@@ -81,6 +89,9 @@ impl World {
             12 if cuts => Some(Fault::CutOneWay(CONTROLLER, node)),
             13 | 14 if balances => Some(Fault::Balance),
             15 | 16 if alarms => Some(Fault::FalseAlarm(node)),
+            17 | 18 if changes => Some(Fault::MinIsr),
+            19 if deletions => Some(Fault::DeleteTopic),
+            20 | 21 if failures && self.may_lose_everything(node) => Some(Fault::FailReplica(node)),
             11 if wipes && self.may_lose_everything(node) => Some(Fault::Wipe(node)),
             _ => Some(Fault::BreakStreams(node)),
         }
@@ -100,6 +111,9 @@ impl World {
             Fault::Shutdown(node) => self.begin_shutdown(node),
             Fault::FalseAlarm(node) => self.controller.alarm(&mut self.ctx, node),
             Fault::Balance => self.controller.balance(&mut self.ctx),
+            Fault::MinIsr => self.controller.change_min_isr(&mut self.ctx),
+            Fault::DeleteTopic => self.controller.delete_topic(&mut self.ctx),
+            Fault::FailReplica(node) => self.fail_replica(node),
         }
     }
 
@@ -131,6 +145,13 @@ impl World {
         self.ctx.after_ms(pause, Event::Start(id));
     }
 
+    fn fail_replica(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        let Some(partition) = node.losable(&mut self.ctx) else { return };
+        node.fail_replica(&mut self.ctx, partition);
+        self.hold_for(id);
+    }
+
     fn pause(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         if node.process.is_some() && !node.is_paused {
@@ -158,7 +179,7 @@ impl World {
         }
     }
 
-    fn begin_shutdown(&mut self, id: NodeId) {
+    pub(crate) fn begin_shutdown(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         if let Some(process) = &mut node.process {
             process.wants_shutdown = true;

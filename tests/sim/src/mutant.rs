@@ -50,6 +50,20 @@ pub enum Mutation {
     AnyPartitionEpoch,
     /// An AlterPartition is applied in whatever leader epoch there is.
     AnyLeaderEpochInAlter,
+    /// An AlterPartition is applied whatever registration its members were seen under.
+    AnyEpochInAlter,
+    /// A lost replica outside of the ISR changes nothing.
+    SilentLoss,
+    /// A lost replica stays in the ISR as its last member, though another is eligible.
+    LastMemberStays,
+    /// A leader acts on an AlterPartition's answer before it has the image of then.
+    AnswerBeforeImage,
+    /// A leader takes an ISR from an image with its former settings.
+    SettingsAfterRoles,
+    /// A leader takes settings from an image with its former ISR.
+    SettingsBeforeRoles,
+    /// A partition's log is found by its topic's name.
+    LogsByName,
     /// Every broker that registers again counts as cleanly stopped.
     EveryStopIsClean,
     /// Who leaves the ISR is eligible, however many remain.
@@ -111,6 +125,21 @@ impl Mutation {
             "keep-expelled",
             Mutation::Rule(Mutant::KeepExpelled),
             "whom the controller took out of the ISR counts only by what it says afterwards (KIP-841)",
+        ),
+        (
+            "count-old-word",
+            Mutation::Rule(Mutant::CountOldWord),
+            "whoever left the ISR counts by what it says knowing of that (KIP-903)",
+        ),
+        (
+            "join-while-fenced",
+            Mutation::Rule(Mutant::JoinWhileFenced),
+            "a fenced broker joins no ISR, at the leader or at the controller (KIP-841)",
+        ),
+        (
+            "min-isr-above-replicas",
+            Mutation::Rule(Mutant::MinIsrAboveReplicas),
+            "`min.insync.replicas` is at most the number of replicas (KAFKA-15583)",
         ),
         (
             "tell-early",
@@ -227,6 +256,41 @@ impl Mutation {
             "any-leader-epoch-in-alter",
             Mutation::AnyLeaderEpochInAlter,
             "AlterPartition of an earlier leader epoch is refused",
+        ),
+        (
+            "any-epoch-in-alter",
+            Mutation::AnyEpochInAlter,
+            "AlterPartition names registrations, and stale ones are refused (KIP-903)",
+        ),
+        (
+            "silent-loss",
+            Mutation::SilentLoss,
+            "a lost replica raises the partition epoch, so that no join under way succeeds",
+        ),
+        (
+            "last-member-stays",
+            Mutation::LastMemberStays,
+            "where a replica is lost, an eligible one is waited for (KIP-966, KIP-858)",
+        ),
+        (
+            "answer-before-image",
+            Mutation::AnswerBeforeImage,
+            "an ISR is acted on with the `min.insync.replicas` of its image",
+        ),
+        (
+            "settings-after-roles",
+            Mutation::SettingsAfterRoles,
+            "an ISR is taken with the settings of its image, not with former ones",
+        ),
+        (
+            "settings-before-roles",
+            Mutation::SettingsBeforeRoles,
+            "settings are taken with the ISR of their image, not with a former one",
+        ),
+        (
+            "logs-by-name",
+            Mutation::LogsByName,
+            "a log belongs to a topic's id, not to its name (KIP-516)",
         ),
         (
             "every-stop-is-clean",

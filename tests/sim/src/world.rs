@@ -120,6 +120,9 @@ impl World {
         }
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         for id in ids {
+            if !self.nodes[&id].failed.is_empty() {
+                self.begin_shutdown(id);
+            }
             self.ctx.after_ms(1, Event::Resume(id));
             self.ctx.after_ms(100, Event::Start(id));
         }
@@ -156,6 +159,7 @@ impl World {
         self.dispatch(event);
         if self.controller.images().len() > version {
             self.review_doubts(version - 1);
+            self.partitions = self.controller.image().partitions().map(|(id, _)| id).collect();
             self.spread_metadata();
         }
         self.release_hold();
@@ -386,8 +390,19 @@ impl World {
     fn release_hold(&mut self) {
         let Some(id) = self.held_for else { return };
         let image = self.controller.image();
-        let is_old = self.nodes[&id].is_registered_as_before_loss(image);
-        if !is_old && !image.partitions().any(|(_, partition)| partition.in_isr(id)) {
+        let node = &self.nodes[&id];
+        let is_out = |partition: &metadata::Partition| !partition.in_isr(id);
+        let has_left = match node.failed.is_empty() {
+            true => {
+                let is_old = node.is_registered_as_before_loss(image);
+                !is_old && image.partitions().all(|(_, partition)| is_out(partition))
+            }
+            false => {
+                let mut failed = node.failed.iter().filter_map(|id| image.partition(*id));
+                node.untold.is_empty() && failed.all(|partition| is_out(partition))
+            }
+        };
+        if has_left {
             self.held_for = None;
             self.ctx.is_calm = false;
         }
@@ -400,6 +415,8 @@ impl World {
             process.is_some_and(|process| process.image.version() == newest.version())
         };
         self.clients.iter().all(Client::is_idle)
+            && newest.topic_by_name(TOPIC).is_some()
+            && self.nodes.values().all(|node| node.failed.is_empty())
             && self.nodes.values().all(knows)
             && newest.partitions().all(|(id, partition)| self.is_whole(id, partition))
     }
@@ -451,6 +468,8 @@ fn arrives(ctx: &Context, input: &NodeInput) -> bool {
             ctx.network.arrives(*stream)
         }
         NodeInput::RegisterNow
+        | NodeInput::TellFailures
+        | NodeInput::FailuresTold(_)
         | NodeInput::Registered(_)
         | NodeInput::HeartbeatNow
         | NodeInput::HeartbeatRefused(_)

@@ -91,6 +91,8 @@ impl ReplicaManager {
         let failures = manager.shared.failures.clone();
         spawn(&core.tasks, failures.run(Arc::downgrade(&manager)));
         super::cleaner::start(&core, &manager);
+        super::scrubber::start(&core, &manager);
+        spawn(&core.tasks, super::quarantine::run(Arc::downgrade(&manager), core.clone()));
         Ok(manager)
     }
 
@@ -165,6 +167,24 @@ impl ReplicaManager {
         for (partition, is_deleted) in gone {
             self.drop_partition(&partition, is_deleted);
         }
+    }
+
+    /// The same for whoever holds [`ReplicaManager::following`].
+    pub(super) fn apply_again(&self, image: &Image, id: TopicIdPartition) {
+        self.apply_one(image, id, &broker_states(image));
+    }
+
+    /// Ends what this broker does for a partition, and forgets it; its files stay.
+    pub(super) fn let_go(&self, id: TopicIdPartition) {
+        let mut partitions = (*self.partitions.load_full()).clone();
+        if let Some(partition) = partitions.remove(&id) {
+            self.partitions.store(Arc::new(partitions));
+            partition.idle(types::LeaderEpoch(i32::MAX));
+        }
+    }
+
+    pub(super) fn log_config_of(&self, image: &Image, topic: &str) -> log::LogConfig {
+        log_config(&topic_config(image, &self.core.config, topic), &self.core.config)
     }
 
     /// What had to wait for disks that hung. Blocks.
@@ -410,7 +430,8 @@ impl ReplicaManager {
         }
     }
 
-    fn apply_configs(&self, image: &Image, changes: &ImageChanges) {
+    /// Every partition whose settings may be others.
+    fn for_configured(&self, changes: &ImageChanges, act: impl Fn(&Arc<Partition>)) {
         if changes.configs.is_empty() {
             return;
         }
@@ -421,9 +442,13 @@ impl ReplicaManager {
         for partition in self.partitions.load().values() {
             let resource = metadata::ConfigResource::Topic(partition.name.topic.clone());
             if is_wide || changes.configs.contains(&resource) {
-                self.configure(image, partition);
+                act(partition);
             }
         }
+    }
+
+    fn config_of(&self, image: &Image, partition: &Partition) -> Arc<config::TopicConfig> {
+        topic_config(image, &self.core.config, &partition.name.topic)
     }
 
     fn configure(&self, image: &Image, partition: &Arc<Partition>) {

@@ -60,6 +60,7 @@ impl Partition {
                     partition_epoch: at.partition_epoch,
                     replicas: at.replicas.clone(),
                     isr: at.isr.clone(),
+                    config: leader_config(&self.config.load(), node),
                 };
                 // Brokers first: by the old ones a member that was just fenced could rejoin at once.
                 leader.brokers_changed(now, brokers, &mut effects);
@@ -177,6 +178,12 @@ impl Partition {
         self.run_leader_effects(state, effects);
         state.subscriptions.clear();
         state.role = Role::Idle;
+    }
+
+    /// The settings of the image whose roles follow; [`Partition::configure`] comes after those. A
+    /// leader takes both at once: by either alone it could commit what no eligible leader holds.
+    pub fn stage(&self, config: Arc<TopicConfig>) {
+        self.config.store(config);
     }
 
     /// Topic settings changed.

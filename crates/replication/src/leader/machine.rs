@@ -174,6 +174,7 @@ impl Leader {
         if !self.isr.commit(&change.isr, change.partition_epoch) {
             return;
         }
+        self.config = change.config;
         self.assign(change.replicas.clone());
         self.expel_removed(&former, effects);
         self.tell_isr(effects);
@@ -281,6 +282,10 @@ impl Leader {
         self.leader_epoch
     }
 
+    pub fn config(&self) -> LeaderConfig {
+        self.config
+    }
+
     pub fn partition_epoch(&self) -> PartitionEpoch {
         self.isr.partition_epoch()
     }
@@ -328,6 +333,9 @@ impl Leader {
 
     /// min(`min.insync.replicas`, number of replicas), at least 1.
     pub fn effective_min_isr(&self) -> usize {
+        if self.mutant == Some(Mutant::MinIsrAboveReplicas) {
+            return self.config.min_insync_replicas;
+        }
         self.config.min_insync_replicas.min(self.replicas.len()).max(1)
     }
 
@@ -486,7 +494,8 @@ impl Leader {
         let Some(broker) = self.brokers.get(&follower.broker) else { return false };
         let is_same =
             broker.epoch == follower.broker_epoch || self.mutant == Some(Mutant::AnyBrokerEpoch);
-        let is_trusted = !broker.fenced && !broker.in_controlled_shutdown;
+        let is_trusted = !broker.fenced && !broker.in_controlled_shutdown
+            || self.mutant == Some(Mutant::JoinWhileFenced);
         follower.is_heard() && is_same && is_trusted && !follower.pace.is_resting(self.now)
     }
 

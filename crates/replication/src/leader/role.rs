@@ -34,6 +34,10 @@ pub struct PartitionChange {
     pub partition_epoch: PartitionEpoch,
     pub replicas: Vec<NodeId>,
     pub isr: Vec<NodeId>,
+    /// The settings of the same image. A former, higher `min.insync.replicas` kept the watermark
+    /// back, and a new, lower one counts with the new ISR only; and the other way round. The
+    /// controller takes its eligible leaders to hold what was committed by such pairs.
+    pub config: LeaderConfig,
 }
 
 /// The leader's own log when it begins.

@@ -14,6 +14,7 @@ pub struct Bench {
     leader: Option<Leader>,
     leader_log: ModelLog,
     leader_epoch: i32,
+    config: Option<LeaderConfig>,
     brokers: BTreeMap<NodeId, BrokerState>,
     follower: Option<Follower>,
     follower_log: ModelLog,
@@ -112,6 +113,7 @@ impl Bench {
             min_insync_replicas: command.number("min", 2) as usize,
             synced: command.get("synced").is_some(),
         };
+        self.config = Some(config);
         let mut effects = Vec::new();
         self.leader = Some(Leader::new(role, log, config, self.monotonic(), &mut effects));
         self.effects.extend(effects.iter().map(show_leader_effect));
@@ -167,7 +169,12 @@ impl Bench {
             Some(_) => nodes(command.list("replicas")),
             None => self.leader.as_ref().expect("lead first").replicas().to_vec(),
         };
+        let mut config = self.config.expect("lead first");
+        config.min_insync_replicas =
+            command.number("min", config.min_insync_replicas as i64) as usize;
+        self.config = Some(config);
         let change = PartitionChange {
+            config,
             partition_epoch: PartitionEpoch(command.number("partition_epoch", 0) as i32),
             replicas,
             isr: nodes(command.list("isr")),

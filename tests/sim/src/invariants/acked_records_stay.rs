@@ -15,8 +15,16 @@ impl Invariant for AckedRecordsStay {
         "acked records stay"
     }
 
-    fn observe(&mut self, fact: &Fact, _: &View<'_>, committed: &Committed) -> Result<(), String> {
+    fn observe(
+        &mut self,
+        fact: &Fact,
+        view: &View<'_>,
+        committed: &Committed,
+    ) -> Result<(), String> {
         let Fact::Acked { partition, base, values } = fact else { return Ok(()) };
+        if view.image.partition(*partition).is_none() {
+            return Ok(());
+        }
         for (index, value) in values.iter().enumerate() {
             let offset = base.plus(index as i64);
             let found = committed.get(partition).and_then(|log| log.get(offset));

@@ -1,5 +1,5 @@
-//! Whatever a leader shows below its high watermark is held by `min.insync.replicas` replicas, or
-//! was, by one whose machine lost power since.
+//! Whatever a leader shows below its high watermark is held by `min.insync.replicas` replicas (as
+//! the leader knows that setting), or was, by one whose machine lost power since.
 //! Source: SPEC 4 (acks=all), KAFKA-15583; I7.
 
 use super::{Committed, Invariant, View};
@@ -16,13 +16,19 @@ impl Invariant for CommittedIsOnMinIsr {
         let Fact::Watermark { partition, node, led: Some(_), offset } = fact else {
             return Ok(());
         };
-        let prefix = view.nodes[node].disk[partition].prefix(*offset);
+        // Of a deleted topic some replicas are gone before others.
+        if view.image.partition(*partition).is_none() {
+            return Ok(());
+        }
+        let Some((leader, _)) = view.nodes[node].led(*partition) else { return Ok(()) };
+        let Some(log) = view.nodes[node].disk.get(partition) else { return Ok(()) };
+        let prefix = log.prefix(*offset);
         let logs = view.nodes.values().filter_map(|node| node.disk.get(partition));
         let holds = |log: &&crate::model_log::ModelLog| {
             log.prefix(*offset) == prefix || log.end_before_loss >= *offset
         };
         let count = logs.filter(holds).count();
-        let wanted = view.config.min_insync_replicas.min(view.config.replicas as usize);
+        let wanted = leader.effective_min_isr();
         if count >= wanted {
             return Ok(());
         }

@@ -16,11 +16,12 @@ impl Invariant for ElrIsSound {
         if !matches!(fact, Fact::Committed(_)) {
             return Ok(());
         }
-        let min_isr = view.config.effective_min_isr();
         for (id, state) in view.image.partitions() {
+            let Some(topic) = view.image.topic(id.topic_id) else { continue };
+            let min_isr = view.image.min_insync_replicas(topic, 1) as usize;
             let is_part = state.elr.iter().all(|member| state.is_replica(*member));
             let is_disjoint = !state.elr.iter().any(|member| state.in_isr(*member));
-            let may_be = view.config.eligible_leaders && state.isr.len() < min_isr;
+            let may_be = state.isr.len() < min_isr;
             if !(is_part && is_disjoint && (may_be || state.elr.is_empty())) {
                 return Err(format!("{id} is {state:?}"));
             }

@@ -42,7 +42,7 @@ fn check(
     let Some(committed) = committed.get(&partition) else { return Ok(()) };
     let Some(state) = view.image.partition(partition) else { return Ok(()) };
     for member in
-        state.isr.iter().chain(&state.elr).filter(|member| !has_just_lost_power(**member, view))
+        state.isr.iter().chain(&state.elr).filter(|id| !has_just_lost(**id, partition, view))
     {
         let log = view.nodes[member].disk.get(&partition);
         let end = committed.end();
@@ -56,7 +56,8 @@ fn check(
     Ok(())
 }
 
-/// Between losing records and leaving the ISR with its old registration.
-fn has_just_lost_power(member: NodeId, view: &View<'_>) -> bool {
-    view.nodes[&member].is_registered_as_before_loss(view.image)
+/// Between losing records and leaving the ISR, with its old registration or by its own word.
+fn has_just_lost(member: NodeId, partition: TopicIdPartition, view: &View<'_>) -> bool {
+    let node = &view.nodes[&member];
+    node.untold.contains(&partition) || node.is_registered_as_before_loss(view.image)
 }

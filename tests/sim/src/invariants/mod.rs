@@ -10,6 +10,7 @@ mod images_equal;
 mod isr_holds_committed;
 mod isr_is_sound;
 mod new_controller_knows_all;
+mod new_topics_begin_empty;
 mod one_leader_per_epoch;
 mod replicas_equal_below_watermark;
 mod watermark_monotonic;
@@ -93,6 +94,7 @@ impl Checker {
                 Box::new(images_equal::ImagesEqual),
                 Box::new(new_controller_knows_all::NewControllerKnowsAll::default()),
                 Box::new(elr_is_sound::ElrIsSound),
+                Box::new(new_topics_begin_empty::NewTopicsBeginEmpty),
                 Box::new(isr_is_sound::IsrIsSound),
             ],
             committed: Committed::new(),

@@ -9,7 +9,7 @@ use replication::{
     Chunk, Divergence, Follower, FollowerEffect, FollowerLog, epoch_batches_to_append,
 };
 use std::collections::VecDeque;
-use types::{LeaderEpoch, NodeId, Offset, TopicIdPartition};
+use types::{LeaderEpoch, NodeId, Offset, PartitionEpoch, TopicIdPartition};
 
 impl Node {
     pub(super) fn connect(&mut self, ctx: &mut Context, leader: NodeId) {
@@ -134,7 +134,10 @@ impl Node {
                     log_start_offset,
                     restart,
                 } => {
+                    let process = self.process_mut();
+                    let known = process.image.partition(partition);
                     let position = PositionMessage {
+                        partition_epoch: known.map_or(PartitionEpoch(0), |at| at.partition_epoch),
                         leader_epoch,
                         offset,
                         last_epoch,

@@ -10,7 +10,9 @@ use replication::{
     WaitOutcome, WaitToken,
 };
 use std::time::Duration;
-use types::{EpochOffset, ErrorCode, LeaderEpoch, NodeId, Offset, TopicIdPartition};
+use types::{
+    EpochOffset, ErrorCode, LeaderEpoch, MetadataVersion, NodeId, Offset, TopicIdPartition,
+};
 
 /// Records in one chunk, and records on their way to one follower.
 const CHUNK_RECORDS_MAX: i64 = 8;
@@ -114,6 +116,7 @@ impl Node {
             offset: message.offset,
             last_epoch: message.last_epoch,
             log_start_offset: message.log_start_offset,
+            partition_epoch: message.partition_epoch,
             restart: message.restart,
             epoch_end: log.and_then(|log| log.epoch_end(message.last_epoch)).map(|end| {
                 match mutation {
@@ -242,6 +245,8 @@ impl Node {
                 }
                 LeaderEffect::ProposeIsr(proposal) => self.propose(ctx, partition, proposal),
                 LeaderEffect::IsrChanged { .. } => {}
+                // What comes of it is the proposal.
+                LeaderEffect::SlowFollower(_) => ctx.counters.slow_followers += 1,
                 LeaderEffect::AskAnew(follower) => self.ask_anew(ctx, partition, follower),
                 LeaderEffect::Complete { token, outcome } => self.complete(ctx, token, outcome),
             }
@@ -286,7 +291,8 @@ impl Node {
         let (leader_epoch, proposed_on) = (proposal.leader_epoch, proposal.partition_epoch);
         process.calls.insert(call, Call { partition, leader_epoch, proposed_on });
         let incarnation = process.incarnation;
-        let lost = NodeInput::AlterAnswered { call, answer: AlterPartitionAnswer::Lost };
+        let (answer, version) = (AlterPartitionAnswer::Lost, MetadataVersion(0));
+        let lost = NodeInput::AlterAnswered { call, answer, version };
         ctx.node_after_ms(CALL_TIMEOUT_MS, node, incarnation, lost);
         let alter =
             ControllerInput::Alter { node, incarnation, broker_epoch, partition, call, proposal };

@@ -1,6 +1,7 @@
 //! One broker: its disk, which outlives crashes, and its process, which does not. The process is
 //! the shell around the machines; it holds no rule.
 
+mod failing;
 mod following;
 mod leading;
 mod roles;
@@ -15,8 +16,8 @@ use replication::{AlterPartitionAnswer, Follower, Leader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use types::{
-    BrokerEpoch, ErrorCode, LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch,
-    TopicIdPartition,
+    BrokerEpoch, ErrorCode, LeaderEpoch, MetadataVersion, Monotonic, NodeId, Offset,
+    PartitionEpoch, TopicIdPartition,
 };
 
 const HEARTBEAT_MS: u64 = 100;
@@ -53,6 +54,10 @@ pub struct Node {
     pub has_lost: bool,
     /// The last start whose crash lost records.
     pub lost_start: Option<Incarnation>,
+    /// Replicas that this start has lost.
+    pub failed: BTreeSet<TopicIdPartition>,
+    /// Those that the controller has not said it knows of.
+    pub untold: BTreeSet<TopicIdPartition>,
 }
 
 pub struct Process {
@@ -69,6 +74,8 @@ pub struct Process {
     /// Streams from followers.
     downstreams: BTreeMap<StreamId, Downstream>,
     calls: BTreeMap<CallId, Call>,
+    /// Answers whose images have not come.
+    parked: Vec<(MetadataVersion, CallId, AlterPartitionAnswer)>,
     waiting: BTreeMap<u64, Waiting>,
     next_token: u64,
     flushing: BTreeSet<TopicIdPartition>,
@@ -128,6 +135,8 @@ impl Node {
             doubted: BTreeSet::new(),
             has_lost: false,
             lost_start: None,
+            failed: BTreeSet::new(),
+            untold: BTreeSet::new(),
         }
     }
 
@@ -145,6 +154,7 @@ impl Node {
             upstreams: BTreeMap::new(),
             downstreams: BTreeMap::new(),
             calls: BTreeMap::new(),
+            parked: Vec::new(),
             waiting: BTreeMap::new(),
             next_token: 0,
             flushing: BTreeSet::new(),
@@ -166,7 +176,13 @@ impl Node {
         let streams = ctx.network.streams_where(|one, other| one == self.id || other == self.id);
         let drains = ctx.rng.chance(500);
         ctx.break_streams(&streams, drains);
+        if !self.untold.is_empty() {
+            self.has_lost = true;
+            self.lost_start = Some(process.incarnation);
+        }
         self.doubted = self.disk.keys().copied().collect();
+        self.failed.clear();
+        self.untold.clear();
         if loss == Loss::Nothing {
             return;
         }
@@ -191,6 +207,8 @@ impl Node {
     /// A clean stop: everything is on disk, and the registration with it.
     pub fn stop(&mut self, ctx: &mut Context) {
         let epoch = self.process.as_ref().and_then(|process| process.broker_epoch);
+        // A directory that failed has no room for the mark of a clean stop.
+        let epoch = epoch.filter(|_| self.untold.is_empty());
         for log in self.disk.values_mut() {
             log.sync();
         }
@@ -212,7 +230,11 @@ impl Node {
             NodeInput::MetadataReady => {}
             NodeInput::Wake => self.wake(ctx),
             NodeInput::Flush(partition) => self.flush(ctx, partition),
-            NodeInput::AlterAnswered { call, answer } => self.alter_answered(ctx, call, answer),
+            NodeInput::AlterAnswered { call, answer, version } => {
+                self.alter_answered(ctx, call, answer, version);
+            }
+            NodeInput::TellFailures => self.tell_failures(ctx),
+            NodeInput::FailuresTold(partitions) => self.failures_told(&partitions),
             NodeInput::Connect(leader) => self.connect(ctx, leader),
             NodeInput::StreamUp { stream, leader } => self.stream_up(ctx, stream, leader),
             NodeInput::StreamDown { stream, leader } => self.stream_down(ctx, stream, leader),
@@ -278,7 +300,8 @@ impl Node {
             let is_trusted = |id: &TopicIdPartition| {
                 image.partition(*id).is_none_or(|state| state.in_isr(self.id))
             };
-            self.doubted.retain(|id| !is_trusted(id));
+            let failed = &self.failed;
+            self.doubted.retain(|id| failed.contains(id) || !is_trusted(id));
             self.has_lost &= !self.doubted.is_empty();
         }
     }
@@ -374,8 +397,21 @@ impl Node {
         }
     }
 
-    fn alter_answered(&mut self, ctx: &mut Context, call: CallId, answer: AlterPartitionAnswer) {
+    /// What was committed is acted on with the image that holds it, and with the settings of then.
+    fn alter_answered(
+        &mut self,
+        ctx: &mut Context,
+        call: CallId,
+        answer: AlterPartitionAnswer,
+        version: MetadataVersion,
+    ) {
         let now = ctx.monotonic();
+        let is_early = ctx.config.mutation == Some(Mutation::AnswerBeforeImage);
+        if self.process_mut().acted.version() < version && !is_early {
+            ctx.counters.answers_parked += 1;
+            self.process_mut().parked.push((version, call, answer));
+            return;
+        }
         let Some(call) = self.process_mut().calls.remove(&call) else { return };
         let mut effects = Vec::new();
         let answer = mutated(ctx.config.mutation, answer);
@@ -385,6 +421,13 @@ impl Node {
         }
         leader.alter_partition_answered(now, call.proposed_on, answer, &mut effects);
         self.run_leader(ctx, call.partition, effects);
+    }
+
+    /// The image has come that some answers waited for.
+    fn take_parked(&mut self, ctx: &mut Context) {
+        for (version, call, answer) in std::mem::take(&mut self.process_mut().parked) {
+            self.alter_answered(ctx, call, answer, version);
+        }
     }
 
     fn wake(&mut self, ctx: &mut Context) {

@@ -33,13 +33,43 @@ impl Node {
         }
         let process = self.process_mut();
         let changes = ImageChanges::between(&process.acted, &process.image);
+        let is_first = process.acted.version() == Image::default().version();
         process.acted = process.image.clone();
+        if is_first {
+            self.set_strays_aside(ctx);
+        }
         if !changes.brokers.is_empty() {
             self.tell_leaders_of_brokers(ctx);
         }
-        for change in changes.partitions {
-            if let Some(state) = change.after.filter(|state| state.is_replica(id)) {
-                self.take_role(ctx, change.partition, &state);
+        if ctx.config.mutation == Some(Mutation::SettingsBeforeRoles) {
+            self.configure(ctx, &changes);
+        }
+        for change in &changes.partitions {
+            match change.after.as_ref().filter(|state| state.is_replica(id)) {
+                Some(state) => self.take_role(ctx, change.partition, state),
+                None if self.disk.contains_key(&change.partition) => {
+                    self.drop_replica(ctx, change.partition);
+                }
+                None => {}
+            }
+        }
+        self.configure(ctx, &changes);
+        self.take_parked(ctx);
+    }
+
+    /// Tells leaders of new settings.
+    fn configure(&mut self, ctx: &mut Context, changes: &ImageChanges) {
+        if changes.configs.is_empty() {
+            return;
+        }
+        let now = ctx.monotonic();
+        let partitions: Vec<_> = self.process_mut().replicas.keys().copied().collect();
+        for partition in partitions {
+            let config = leader_config(ctx, &self.process_mut().image, partition);
+            let mut effects = Vec::new();
+            if let Some(leader) = self.leader_mut(partition) {
+                leader.config_changed(now, config, &mut effects);
+                self.run_leader(ctx, partition, effects);
             }
         }
     }
@@ -63,6 +93,12 @@ impl Node {
         partition: TopicIdPartition,
         state: &Arc<Partition>,
     ) {
+        if self.failed.contains(&partition) {
+            return;
+        }
+        if ctx.config.mutation == Some(Mutation::LogsByName) {
+            self.take_log_of_same_name(partition);
+        }
         let checkpoint = {
             let log = self.disk.entry(partition).or_default();
             log.watermark_checkpoint.min(log.end())
@@ -91,7 +127,14 @@ impl Node {
 
     fn change_led(&mut self, ctx: &mut Context, partition: TopicIdPartition, state: &Partition) {
         let now = ctx.monotonic();
+        let mutation = ctx.config.mutation;
+        let former = self.leader_mut(partition).expect("it leads").config();
+        let config = match mutation {
+            Some(Mutation::SettingsAfterRoles) => former,
+            _ => leader_config(ctx, &self.process_mut().image, partition),
+        };
         let change = PartitionChange {
+            config,
             partition_epoch: state.partition_epoch,
             replicas: state.replicas.clone(),
             isr: state.isr.clone(),
@@ -102,7 +145,7 @@ impl Node {
         self.run_leader(ctx, partition, effects);
     }
 
-    fn resign(&mut self, ctx: &mut Context, partition: TopicIdPartition) {
+    pub(super) fn resign(&mut self, ctx: &mut Context, partition: TopicIdPartition) {
         let mut effects = Vec::new();
         let leader = self.leader_mut(partition).expect("it leads");
         leader.resign(&mut effects);
@@ -133,8 +176,6 @@ impl Node {
 
     fn lead(&mut self, ctx: &mut Context, partition: TopicIdPartition, state: &Partition) {
         let now = ctx.monotonic();
-        let is_synced =
-            ctx.config.synced && ctx.config.mutation != Some(Mutation::LeaderIgnoresSync);
         let node = self.id;
         let process = self.process.as_mut().expect("a running process takes roles");
         let log = self.disk.get_mut(&partition).expect("entered with the role");
@@ -154,11 +195,7 @@ impl Node {
             durable_offset: log.durable_end(),
             high_watermark: replica.high_watermark,
         };
-        let config = LeaderConfig {
-            replica_lag_time_max: Duration::from_millis(ctx.config.lag_time_max_ms),
-            min_insync_replicas: ctx.config.min_insync_replicas,
-            synced: is_synced,
-        };
+        let config = leader_config(ctx, &process.image, partition);
         let mut effects = Vec::new();
         let mut leader = Leader::new(role, facts, config, now, &mut effects);
         leader.set_mutant(ctx.config.mutation.and_then(|mutation| mutation.rule()));
@@ -223,6 +260,22 @@ impl Node {
             self.connect(ctx, state.leader);
         }
         self.run_follower(ctx, partition, effects, Vec::new());
+    }
+}
+
+/// The settings in force for a partition's leader: the metadata's, else the node's file.
+fn leader_config(ctx: &Context, image: &Image, partition: TopicIdPartition) -> LeaderConfig {
+    let in_file = ctx.config.min_insync_replicas as i32;
+    let value = |topic: &Arc<metadata::Topic>| {
+        image.topic_config(&topic.name, "min.insync.replicas").map(|value| value.parse::<i32>())
+    };
+    let dynamic = image.topic(partition.topic_id).and_then(value);
+    let min_isr = dynamic.map_or(in_file, |value| value.expect("the controller writes numbers"));
+    LeaderConfig {
+        replica_lag_time_max: Duration::from_millis(ctx.config.lag_time_max_ms),
+        slow_follower_max: Some(Duration::from_millis(ctx.config.lag_time_max_ms / 4)),
+        min_insync_replicas: min_isr as usize,
+        synced: ctx.config.synced && ctx.config.mutation != Some(Mutation::LeaderIgnoresSync),
     }
 }
 
