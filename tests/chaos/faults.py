@@ -83,10 +83,11 @@ class Faults:
         aside.rename(places[1])
         self.count("swap", f"nodes {one} and {other}", at)
 
-    def cut_power(self):
-        """Of all nodes, whose data are on volumes of their own, at once: what they have not synced is
-        gone, and they are down."""
-        at, volumes = now(), self.cluster.volumes
+    def cut_power(self, *ids):
+        """Of nodes whose data are on volumes of their own (none named: of all), at once: what they have
+        not synced is gone, and they are down."""
+        at = now()
+        volumes = {id: self.cluster.volumes[id] for id in ids or self.cluster.nodes}
         for volume in volumes.values():
             volume.fail()
         for id, volume in volumes.items():
@@ -98,7 +99,7 @@ class Faults:
             volume.power_up()
             if volume.has_failed():
                 raise Void(f"{volume.path} did not come back")
-        self.count("power", "all nodes", at)
+        self.count("power", f"nodes {list(volumes)}", at)
 
     # What every fault has.
 

@@ -1,11 +1,14 @@
-"""The power of all nodes goes at the same instant, under load. Each node's data are on a file system
-of their own, which is shut down without writing anything more: what was not synced is gone.
+"""The power of nodes goes under load, mostly of all at the same instant. Each node's data are on a
+file system of their own, which is shut down without writing anything more: what was not synced is
+gone.
 
 Needs root and loop devices; without them the tests are skipped and say so. `--cuts` says how often.
 """
 
 import random
+import time
 
+from harness import wait_until
 from load import Load
 from scenario import PARTITIONS, Scenario
 from test_chaos import seed_of
@@ -50,3 +53,23 @@ def test_power_cuts_of_all_nodes_leave_replicated_topics_whole(powered, reported
     notes = next(of["notes"] for of in judged["invariants"] if of["name"] == "acknowledged-kept")
     s.report.told["gone"] = notes
     reported(s.report)
+
+
+def test_an_acker_that_lost_power_does_not_vouch_for_what_it_has_lost(powered, reported, rounds):
+    """One follower stands still, the other one loses its power, and with it what only it and the
+    leader had; both come back just as the leader stands still. Neither may lead before it has all."""
+    with Scenario("acker without power", powered) as s:
+        for _ in rounds:
+            leader = s.leader()
+            late, acker = [id for id in powered.nodes if id != leader]
+            s.faults.pause(late)
+            s.flow()
+            s.faults.cut_power(acker)
+            s.faults.start_unready(acker)
+            wait_until(lambda: powered.metadata(of=acker).brokers, 20, f"node {acker} answering")
+            s.faults.resume(late)
+            s.faults.pause(leader)
+            time.sleep(3)
+            s.faults.resume(leader)
+            s.heal()
+    reported(s.finish())
