@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod disk;
 pub mod mem_disk;
+pub mod memory;
 pub mod mutant;
 pub mod net;
 pub mod rng;
