@@ -56,6 +56,7 @@ pub enum NodeError {
 
 /// Runs a node until it is told to stop or fails.
 pub(super) fn run(options: Options, env: Env) -> Result<(), NodeError> {
+    env::memory::keep_freed();
     let control = ControlThread::start()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     // One more than the cores: a disk that hangs may keep some, and one is to stay free.
