@@ -103,12 +103,15 @@ impl Connection {
         let writer = async {
             tokio::pin!(answering, writer);
             tokio::select! {
+                biased;
                 () = &mut answering => writer.await,
                 () = &mut writer => {}
             }
         };
         tokio::pin!(reader, writer);
+        // In the order of a request's way, so that one turn of this task takes it all along.
         tokio::select! {
+            biased;
             end = &mut reader => match end {
                 ReadEnd::Gone => {}
                 ReadEnd::Finished => {
