@@ -187,7 +187,7 @@ impl Plan {
             fault_pause_us: one_of(rng, &[500_000, 2_000_000, 5_000_000]),
             fault_length_us: one_of(rng, &[500_000, 3_000_000, 8_000_000]),
             faults_at_once: one_of(rng, &[1, 1, 2, 4]),
-            fault_phase_us: rng.random_range(5..=20) * 1_000_000,
+            fault_phase_us: rng.random_range(3..=12) * 1_000_000,
             mutant: None,
         }
     }
