@@ -3,10 +3,15 @@
 
 use crate::context::BrokerContext;
 use crate::controller_client::SubmitOptions;
-use metadata::{Broker, Command, CreateTopics, Image, NewTopic, Partition, Reply, Topic};
+use metadata::{
+    Broker, Command, CreateTopics, Image, NewTopic, Partition, Reply, Topic, TopicCreation,
+};
 use std::sync::Arc;
 use std::time::Duration;
-use types::{CONSUMER_OFFSETS_TOPIC, ErrorCode, MetadataVersion, NodeId, TRANSACTION_STATE_TOPIC};
+use types::{
+    CONSUMER_OFFSETS_TOPIC, ErrorCode, MetadataVersion, NodeId, TRANSACTION_STATE_TOPIC,
+    is_internal_topic,
+};
 
 /// How long an answer waits for the live brokers to know what it tells.
 pub const APPLIED_WAIT: Duration = Duration::from_millis(1000);
@@ -166,13 +171,24 @@ fn auto_create_outcomes(
         tracing::info!(?reply, "topics could not be made on first use");
         return Err(ErrorCode::LeaderNotAvailable);
     };
-    let outcomes = creations.into_iter().map(|creation| match creation.outcome {
-        Ok(_) => Ok(()),
+    Ok((creations.into_iter().map(auto_create_outcome).collect(), version))
+}
+
+fn auto_create_outcome(creation: TopicCreation) -> Result<(), ErrorCode> {
+    let refusal = match creation.outcome {
+        Ok(_) => return Ok(()),
         // Someone else was faster.
-        Err(refusal) if refusal.code == ErrorCode::TopicAlreadyExists => Ok(()),
-        Err(refusal) => Err(refusal.code),
-    });
-    Ok((outcomes.collect(), version))
+        Err(refusal) if refusal.code == ErrorCode::TopicAlreadyExists => return Ok(()),
+        Err(refusal) => refusal,
+    };
+    let (topic, reason) = (&creation.name, &refusal.message);
+    if is_internal_topic(topic) {
+        // No client can do anything about it.
+        tracing::warn!(%topic, %reason, "the broker's own topic could not be made");
+    } else {
+        tracing::info!(%topic, %reason, "a topic could not be made on first use");
+    }
+    Err(refusal.code)
 }
 
 /// How a topic is made when nobody says how: the cluster's defaults, and for the brokers' own
