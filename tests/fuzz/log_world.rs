@@ -48,6 +48,7 @@ fn how(disk: &MemDisk, clean: bool) -> OpenLog {
         start_offset: Offset::ZERO,
         high_watermark: Offset::ZERO,
         recovery_points: Arc::new(NoPoints),
+        files: log::OpenFiles::default(),
     }
 }
 

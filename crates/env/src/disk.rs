@@ -41,6 +41,14 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// What a file system knows of a file without opening it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileStat {
+    pub len: u64,
+    /// When the content was changed last, if the file system keeps that.
+    pub modified: Option<Timestamp>,
+}
+
 /// An open file. Positions are bytes from its start. All methods may be called from any thread.
 pub trait File: Send + Sync {
     /// Writes all of `buf` at `position`.
@@ -111,6 +119,11 @@ pub trait Disk: Send + Sync {
     /// Names in a directory, sorted.
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     fn exists(&self, path: &Path) -> bool;
+    /// What is known of a file by its name.
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let file = self.open(path, Open::Read)?;
+        Ok(FileStat { len: file.len()?, modified: file.modified()? })
+    }
     /// fsync of a directory: its names survive a power cut when this returns `Ok`.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Bytes of the volume that holds `path`: all of it, and what an ordinary user may still write.
@@ -253,8 +266,7 @@ impl File for RealFile {
     }
 
     fn modified(&self) -> io::Result<Option<Timestamp>> {
-        let since = self.0.metadata()?.modified()?.duration_since(std::time::UNIX_EPOCH);
-        Ok(since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp))
+        modified(&self.0.metadata()?)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -272,6 +284,11 @@ impl File for RealFile {
     fn sync_data(&self) -> io::Result<()> {
         section(|| self.0.sync_data())
     }
+}
+
+fn modified(metadata: &std::fs::Metadata) -> io::Result<Option<Timestamp>> {
+    let since = metadata.modified()?.duration_since(std::time::UNIX_EPOCH);
+    Ok(since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp))
 }
 
 impl Disk for RealDisk {
@@ -322,6 +339,11 @@ impl Disk for RealDisk {
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(FileStat { len: metadata.len(), modified: modified(&metadata)? })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

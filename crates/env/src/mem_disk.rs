@@ -8,7 +8,7 @@
 //! Does not: reorder two writes to the same bytes of a file so that the older one wins; lose a
 //! directory whose own name is older than the last sync of its parent.
 
-use crate::disk::{DirEntry, Disk, File, Open};
+use crate::disk::{DirEntry, Disk, File, FileStat, Open};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,6 +114,12 @@ pub struct MemDiskStats {
     pub read_bytes: u64,
     pub writes: u64,
     pub syncs: u64,
+    /// Files opened, by whatever way.
+    pub opens: u64,
+    /// Directories listed.
+    pub lists: u64,
+    /// Files asked for their length by name.
+    pub looks: u64,
 }
 
 /// See the module. Clones are the same disk.
@@ -499,6 +505,7 @@ impl Disk for MemDisk {
             }
         };
         let life = state.life;
+        state.stats.opens += 1;
         *state.open.entry(inode).or_default() += 1;
         Ok(Arc::new(MemFile { disk: self.clone(), inode, path: path.to_owned(), life }))
     }
@@ -571,8 +578,9 @@ impl Disk for MemDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        let state = self.state();
+        let mut state = self.state();
         state.reach(path)?;
+        state.stats.lists += 1;
         if !state.dirs.contains(path) {
             return Err(not_found(path));
         }
@@ -593,6 +601,15 @@ impl Disk for MemDisk {
     fn exists(&self, path: &Path) -> bool {
         let state = self.state();
         state.files.contains_key(path) || state.dirs.contains(path)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let mut state = self.state();
+        state.reach(path)?;
+        state.stats.looks += 1;
+        let inode = state.files.get(path).ok_or_else(|| not_found(path))?;
+        let len = state.inodes[inode].content.len() as u64;
+        Ok(FileStat { len, modified: None })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

@@ -10,9 +10,10 @@
 //! | `.timeindex` | timestamp i64 (largest so far), relative offset i32 (last of the batch that has it) |
 
 use crate::error::is_no_space;
+use crate::open_files::{LazyFile, OpenFiles};
 use env::{Disk, File, disk::Open};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use types::Timestamp;
 
@@ -73,65 +74,63 @@ impl Entry for TimeEntry {
     }
 }
 
-struct Opened {
-    file: Arc<dyn File>,
-    entries: u64,
-}
-
 /// One index file with its newest entries in memory.
 pub struct EntryIndex<E> {
-    disk: Arc<dyn Disk>,
-    path: PathBuf,
-    /// Opened at first use: a clean start touches no index of a sealed segment.
-    opened: OnceLock<Opened>,
-    /// Known to be empty: no file was there. It is made when entries are written.
-    fresh: bool,
+    /// Opened at first use: a clean start touches no index. Made if absent.
+    file: LazyFile,
+    /// In the file; not known before it was looked at.
+    entries: OnceLock<u64>,
     tail: Vec<E>,
 }
 
 impl<E: Entry> EntryIndex<E> {
     /// An index whose file, if there is one, is taken as it is.
-    pub fn existing(disk: Arc<dyn Disk>, path: PathBuf) -> EntryIndex<E> {
-        EntryIndex { disk, path, opened: OnceLock::new(), fresh: false, tail: Vec::new() }
+    pub fn existing(disk: &Arc<dyn Disk>, path: PathBuf, files: &OpenFiles) -> EntryIndex<E> {
+        let file = LazyFile::new(disk, path, Open::Create, files);
+        EntryIndex { file, entries: OnceLock::new(), tail: Vec::new() }
     }
 
     /// An empty index; what the file held goes.
-    pub fn empty(disk: Arc<dyn Disk>, path: PathBuf) -> io::Result<EntryIndex<E>> {
-        let mut index = EntryIndex::existing(disk, path);
-        index.fresh = true;
-        if index.disk.exists(&index.path) {
-            let file = index.disk.open(&index.path, Open::Write)?;
-            file.set_len(0)?;
-            let _ = index.opened.set(Opened { file, entries: 0 });
+    pub fn empty(
+        disk: &Arc<dyn Disk>,
+        path: PathBuf,
+        files: &OpenFiles,
+    ) -> io::Result<EntryIndex<E>> {
+        let index = EntryIndex::existing(disk, path, files);
+        if disk.exists(index.path()) {
+            index.file.for_writing()?.set_len(0)?;
         }
+        let _ = index.entries.set(0);
         Ok(index)
     }
 
-    pub fn path(&self) -> &PathBuf {
-        &self.path
+    pub fn path(&self) -> &Path {
+        self.file.path()
     }
 
-    /// The file, which is open, has another name now.
+    /// The file has another name now.
     pub fn set_path(&mut self, path: PathBuf) {
-        self.path = path;
+        self.file.set_path(path);
     }
 
-    fn opened(&self) -> io::Result<&Opened> {
-        if let Some(opened) = self.opened.get() {
-            return Ok(opened);
-        }
-        let file = self.disk.open(&self.path, Open::Create)?;
-        let entries = file.len()? / E::BYTES as u64;
-        // Another thread may have been first; its file is as good.
-        Ok(self.opened.get_or_init(|| Opened { file, entries }))
+    /// What was written has been synced.
+    pub fn synced(&self) -> bool {
+        self.file.synced()
     }
 
     /// Entries in the file.
     fn written(&self) -> io::Result<u64> {
-        match self.opened.get() {
-            None if self.fresh => Ok(0),
-            _ => Ok(self.opened()?.entries),
+        if let Some(entries) = self.entries.get() {
+            return Ok(*entries);
         }
+        let entries = self.file.get()?.len()? / E::BYTES as u64;
+        Ok(*self.entries.get_or_init(|| entries))
+    }
+
+    fn read(&self, first: u64, count: u64) -> io::Result<Vec<E>> {
+        let file = self.file.get()?;
+        let bytes = file.read_bytes_at(count as usize * E::BYTES, first * E::BYTES as u64)?;
+        Ok(bytes.chunks_exact(E::BYTES).map(E::decode).collect())
     }
 
     pub fn len(&self) -> io::Result<u64> {
@@ -149,7 +148,7 @@ impl<E: Entry> EntryIndex<E> {
         }
         match self.written()?.checked_sub(1) {
             None => Ok(None),
-            Some(last) => self.opened()?.read::<E>(last, 1).map(|entries| entries.first().copied()),
+            Some(last) => self.read(last, 1).map(|entries| entries.first().copied()),
         }
     }
 
@@ -175,7 +174,8 @@ impl<E: Entry> EntryIndex<E> {
 
     /// Moves the entries in memory to the file, which is made if absent. Not synced.
     pub fn write_tail(&mut self) -> io::Result<()> {
-        let opened = self.opened()?;
+        let file = self.file.for_writing()?;
+        let entries = self.written()?;
         if self.tail.is_empty() {
             return Ok(());
         }
@@ -183,16 +183,15 @@ impl<E: Entry> EntryIndex<E> {
         for entry in &self.tail {
             entry.encode(&mut bytes);
         }
-        opened.file.write_all_at(&bytes, opened.entries * E::BYTES as u64)?;
-        let (file, entries) = (opened.file.clone(), opened.entries + self.tail.len() as u64);
-        self.opened = OnceLock::from(Opened { file, entries });
+        file.write_all_at(&bytes, entries * E::BYTES as u64)?;
+        self.entries = OnceLock::from(entries + self.tail.len() as u64);
         self.tail.clear();
         Ok(())
     }
 
     /// The file, for a sync.
     pub fn file(&self) -> io::Result<Arc<dyn File>> {
-        Ok(self.opened()?.file.clone())
+        self.file.get()
     }
 
     /// The last entry for which `below` holds; it must hold for a prefix of the entries.
@@ -204,16 +203,15 @@ impl<E: Entry> EntryIndex<E> {
         if self.written()? == 0 {
             return Ok(None);
         }
-        let opened = self.opened()?;
-        let (mut low, mut high) = (0, opened.entries);
+        let (mut low, mut high) = (0, self.written()?);
         while high - low > SCAN_ENTRIES {
             let middle = low + (high - low) / 2;
-            match opened.read::<E>(middle, 1)?.first() {
+            match self.read(middle, 1)?.first() {
                 Some(entry) if below(entry) => low = middle,
                 _ => high = middle,
             }
         }
-        let entries = opened.read::<E>(low, high - low)?;
+        let entries = self.read(low, high - low)?;
         let count = entries.partition_point(below);
         Ok(count.checked_sub(1).map(|index| entries[index]))
     }
@@ -225,27 +223,19 @@ impl<E: Entry> EntryIndex<E> {
         if kept > 0 || self.written()? == 0 {
             return Ok(());
         }
-        let opened = self.opened()?;
-        let mut entries = opened.entries;
+        let known = self.written()?;
+        let mut entries = known;
         while let Some(last) = entries.checked_sub(1) {
-            match opened.read::<E>(last, 1)?.first() {
+            match self.read(last, 1)?.first() {
                 Some(entry) if keep(entry) => break,
                 _ => entries = last,
             }
         }
-        if entries < opened.entries {
-            let file = opened.file.clone();
-            file.set_len(entries * E::BYTES as u64)?;
-            self.opened = OnceLock::from(Opened { file, entries });
+        if entries < known {
+            self.file.for_writing()?.set_len(entries * E::BYTES as u64)?;
+            self.entries = OnceLock::from(entries);
         }
         Ok(())
-    }
-}
-
-impl Opened {
-    fn read<E: Entry>(&self, first: u64, count: u64) -> io::Result<Vec<E>> {
-        let bytes = self.file.read_bytes_at(count as usize * E::BYTES, first * E::BYTES as u64)?;
-        Ok(bytes.chunks_exact(E::BYTES).map(E::decode).collect())
     }
 }
 
@@ -253,14 +243,14 @@ impl Opened {
 mod tests {
     use super::*;
     use env::disk::MemDisk;
-    use std::path::Path;
 
     fn entry(n: u32) -> OffsetEntry {
         OffsetEntry { relative: n * 10, position: n * 100 }
     }
 
     fn index(disk: &Arc<MemDisk>) -> EntryIndex<OffsetEntry> {
-        EntryIndex::existing(disk.clone(), Path::new("d/0.index").to_path_buf())
+        let disk: Arc<dyn Disk> = disk.clone();
+        EntryIndex::existing(&disk, "d/0.index".into(), &OpenFiles::default())
     }
 
     #[test]

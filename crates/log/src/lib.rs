@@ -30,6 +30,7 @@ mod index;
 mod manager;
 mod meta_properties;
 mod names;
+mod open_files;
 mod opening;
 mod partition;
 mod partition_metadata;
@@ -53,6 +54,7 @@ pub use manager::{
     LogManagerOptions, OpenReport, Quarantined, RetentionReport,
 };
 pub use meta_properties::MetaProperties;
+pub use open_files::OpenFiles;
 pub use partition::{
     Appended, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints, Retained,
     ScrubCursor, Scrubbed,

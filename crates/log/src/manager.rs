@@ -18,8 +18,8 @@ use crate::dirs::{check_cluster, join_cluster};
 use crate::names::{DELETE_DIR, STRAY_DIR, aside_dir, partition_dir};
 use crate::opening::{OpenedDir, open_dir};
 use crate::{
-    LogConfig, LogDirError, LogDirs, LogHandle, MetaProperties, OpenError, OpenLog, OpenLogError,
-    RemovalJob,
+    LogConfig, LogDirError, LogDirs, LogHandle, MetaProperties, OpenError, OpenFiles, OpenLog,
+    OpenLogError, RemovalJob,
 };
 use env::Disk;
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ pub struct LogManagerOptions {
     /// A topic's configuration, by name.
     pub config_of: Arc<dyn Fn(&str) -> LogConfig + Send + Sync>,
     pub now: Timestamp,
+    /// `ottla.log.open.files.max`.
+    pub open_files_max: usize,
 }
 
 /// What opening found.
@@ -98,6 +100,7 @@ pub struct LogManager {
     compaction: Mutex<compaction::Compaction>,
     /// Files without their names, and when they go.
     removals: Mutex<Vec<(Timestamp, RemovalJob)>>,
+    files: OpenFiles,
     started: Timestamp,
 }
 
@@ -110,8 +113,9 @@ impl LogManager {
         let mut report = OpenReport { offline: dirs.offline, ..OpenReport::default() };
         let (logs, unopened) = (BTreeMap::new(), Vec::new());
         let mut state = State { dirs: Vec::new(), logs, aside_count: 0, unopened };
+        let files = OpenFiles::new(options.open_files_max);
         for dir in dirs.dirs {
-            let opened = match open_dir(&dirs.disk, &dir, &options) {
+            let opened = match open_dir(&dirs.disk, &dir, &files, &options) {
                 Ok(opened) => opened,
                 Err(error) => {
                     tracing::error!(%error, "log directory is offline");
@@ -155,6 +159,7 @@ impl LogManager {
             naming: Mutex::new(()),
             compaction: Mutex::default(),
             removals: Mutex::default(),
+            files,
             started: options.now,
         };
         Ok((manager, report))
@@ -187,6 +192,11 @@ impl LogManager {
 
     fn naming(&self) -> MutexGuard<'_, ()> {
         self.naming.lock().expect("no thread panicked while it named a partition")
+    }
+
+    /// Files of segments that are open now.
+    pub fn open_files(&self) -> usize {
+        self.files.count()
     }
 
     pub fn get(&self, partition: &TopicPartition) -> Option<LogHandle> {
@@ -249,6 +259,7 @@ impl LogManager {
             start_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
             recovery_points: checkpoints,
+            files: self.files.clone(),
         };
         let log = open.create(topic_id).map_err(|error| match error {
             OpenLogError::Io(error) => {

@@ -4,7 +4,9 @@ use crate::dir_checkpoints::{DirCheckpoints, Which};
 use crate::dirs::LogDir;
 use crate::manager::ClosedLog;
 use crate::names::{DELETE_DIR, partition_of_dir};
-use crate::{LogDirError, LogManagerOptions, OpenLog, OpenLogError, PartitionLog, Recovered};
+use crate::{
+    LogDirError, LogManagerOptions, OpenFiles, OpenLog, OpenLogError, PartitionLog, Recovered,
+};
 use env::Disk;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -23,6 +25,7 @@ pub struct OpenedDir {
 pub fn open_dir(
     disk: &Arc<dyn Disk>,
     dir: &LogDir,
+    files: &OpenFiles,
     options: &LogManagerOptions,
 ) -> Result<OpenedDir, LogDirError> {
     let failed = |doing: &str, error: io::Error| LogDirError::new(&dir.path, doing, error);
@@ -38,7 +41,7 @@ pub fn open_dir(
     }
     let checkpoints = DirCheckpoints::read(disk.clone(), &dir.path);
     let checkpoints = Arc::new(checkpoints.map_err(|error| failed("read checkpoints", error))?);
-    let opener = Opener { disk, dir, options, checkpoints: &checkpoints };
+    let opener = Opener { disk, dir, files, options, checkpoints: &checkpoints };
     let results = opener.open_all(partitions);
     let mut opened = OpenedDir { checkpoints, logs: Vec::new(), closed: Vec::new() };
     for (partition, result) in results {
@@ -58,6 +61,7 @@ pub fn open_dir(
 struct Opener<'a> {
     disk: &'a Arc<dyn Disk>,
     dir: &'a LogDir,
+    files: &'a OpenFiles,
     options: &'a LogManagerOptions,
     checkpoints: &'a Arc<DirCheckpoints>,
 }
@@ -101,6 +105,7 @@ impl Opener<'_> {
             start_offset: checkpoints.get(Which::StartOffset, &partition),
             high_watermark: checkpoints.get(Which::HighWatermark, &partition),
             recovery_points: checkpoints.clone(),
+            files: self.files.clone(),
             partition: partition.clone(),
         };
         let cleaned_to = checkpoints.get(Which::Cleaned, &partition);

@@ -28,8 +28,9 @@ pub(crate) use swap::{Replacement, Source, SwapStep};
 use crate::config::LogConfig;
 use crate::damage::Damages;
 use crate::epochs::EpochCache;
+use crate::open_files::OpenFiles;
 use crate::producers::Producers;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentDir};
 use crate::sync::SyncState;
 use crate::walk::Found;
 use crate::{AppendError, LogDirError};
@@ -76,6 +77,13 @@ struct Identity {
     partition: TopicPartition,
     topic_id: TopicId,
     recovery_points: Arc<dyn RecoveryPoints>,
+    files: OpenFiles,
+}
+
+impl Identity {
+    fn segment_dir(&self) -> SegmentDir<'_> {
+        SegmentDir { disk: &self.disk, dir: &self.dir, files: &self.files }
+    }
 }
 
 /// One partition's log in its directory. Methods take microseconds (page cache) unless they say
@@ -97,6 +105,8 @@ pub struct PartitionLog {
     cleaned_to: Offset,
     /// A compacted segment on its way in.
     swap: Option<swap::Swap>,
+    /// The snapshot that a clean shutdown left, as long as nothing has changed since.
+    untouched_at: Option<Offset>,
     /// How often compacted segments have taken the place of others.
     replaced: u64,
     /// Shared with the log's handle, like the failure.

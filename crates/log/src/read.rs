@@ -34,10 +34,19 @@ pub struct ReadPlan {
 }
 
 impl ReadPlan {
-    pub(crate) fn new(segment: &Segment, start_offset: Offset, range: Range<u64>) -> ReadPlan {
+    pub(crate) fn new(
+        segment: &Segment,
+        start_offset: Offset,
+        range: Range<u64>,
+    ) -> io::Result<ReadPlan> {
+        let file = match range.is_empty() {
+            // An idle log's file need not be opened for that.
+            true => Arc::new(Nothing),
+            false => segment.file()?,
+        };
         let cuts = segment.cuts.clone();
         let cuts_planned = cuts.load(Ordering::SeqCst);
-        ReadPlan { file: segment.file.clone(), start_offset, range, cuts, cuts_planned }
+        Ok(ReadPlan { file, start_offset, range, cuts, cuts_planned })
     }
 
     /// Reads the batches: whole ones, of which the first holds the asked offset (its base offset
@@ -63,7 +72,8 @@ impl ReadPlan {
         self.cuts.load(Ordering::SeqCst) == self.cuts_planned
     }
 
-    /// The file, for a caller that moves the bytes another way (sendfile, mmap).
+    /// The file, for a caller that moves the bytes another way (sendfile, mmap). That of an empty plan
+    /// is empty.
     pub fn file(&self) -> &Arc<dyn File> {
         &self.file
     }
@@ -85,6 +95,35 @@ impl ReadPlan {
     /// The offset that was asked for.
     pub fn start_offset(&self) -> Offset {
         self.start_offset
+    }
+}
+
+/// What an empty plan reads.
+struct Nothing;
+
+impl File for Nothing {
+    fn write_all_at(&self, _buf: &[u8], _position: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn read_at(&self, _buf: &mut [u8], _position: u64) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn allocate(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 

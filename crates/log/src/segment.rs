@@ -6,12 +6,13 @@
 use crate::config::LogConfig;
 use crate::index::{Entry, EntryIndex, OffsetEntry, TimeEntry};
 use crate::names::{INDEX, LOG, TIME_INDEX, TRANSACTION_INDEX, segment_file, with_suffix};
+use crate::open_files::{LazyFile, OpenFiles};
 use crate::transaction_index::TransactionIndex;
 use crate::walk::{Found, Walk, WalkError};
 use env::{Disk, File, disk::Open};
 use records::BatchHeader;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use types::{Offset, Timestamp};
@@ -25,7 +26,7 @@ pub struct MaxTimestamp {
 
 pub struct Segment {
     pub base: Offset,
-    pub file: Arc<dyn File>,
+    pub log: LazyFile,
     pub size: u64,
     pub offsets: EntryIndex<OffsetEntry>,
     pub times: EntryIndex<TimeEntry>,
@@ -42,35 +43,34 @@ pub struct Segment {
     pub cuts: Arc<AtomicU64>,
 }
 
-impl Segment {
+/// Where segments are made and opened.
+pub struct SegmentDir<'a> {
+    pub disk: &'a Arc<dyn Disk>,
+    pub dir: &'a Path,
+    pub files: &'a OpenFiles,
+}
+
+impl SegmentDir<'_> {
+    fn lazy(&self, path: PathBuf) -> LazyFile {
+        LazyFile::new(self.disk, path, Open::Write, self.files)
+    }
+
     /// A new, empty segment; leftovers of the same name are emptied.
-    pub fn create(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        base: Offset,
-        now: Timestamp,
-    ) -> io::Result<Segment> {
-        Segment::create_aside(disk, dir, base, "", now)
+    pub fn create(&self, base: Offset, now: Timestamp) -> io::Result<Segment> {
+        self.create_aside(base, "", now)
     }
 
     /// The same with names that end in `suffix`.
-    pub fn create_aside(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        base: Offset,
-        suffix: &str,
-        now: Timestamp,
-    ) -> io::Result<Segment> {
-        let path = |kind| with_suffix(&segment_file(dir, base, kind), suffix);
-        let file = disk.open(&path(LOG), Open::Create)?;
-        file.set_len(0)?;
+    pub fn create_aside(&self, base: Offset, suffix: &str, now: Timestamp) -> io::Result<Segment> {
+        let path = |kind| with_suffix(&segment_file(self.dir, base, kind), suffix);
+        self.disk.open(&path(LOG), Open::Create)?.set_len(0)?;
         Ok(Segment {
             base,
-            file,
+            log: self.lazy(path(LOG)),
             size: 0,
-            offsets: EntryIndex::empty(disk.clone(), path(INDEX))?,
-            times: EntryIndex::empty(disk.clone(), path(TIME_INDEX))?,
-            transactions: TransactionIndex::empty(disk.clone(), path(TRANSACTION_INDEX))?,
+            offsets: EntryIndex::empty(self.disk, path(INDEX), self.files)?,
+            times: EntryIndex::empty(self.disk, path(TIME_INDEX), self.files)?,
+            transactions: TransactionIndex::empty(self.disk.clone(), path(TRANSACTION_INDEX))?,
             max_timestamp: Some(MaxTimestamp { timestamp: Timestamp::NONE, offset: base }),
             bytes_since_index: 0,
             first_timestamp: None,
@@ -79,26 +79,20 @@ impl Segment {
         })
     }
 
-    /// A segment as the files have it; nothing is read.
-    pub fn open(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        base: Offset,
-        now: Timestamp,
-    ) -> io::Result<Segment> {
-        let file = disk.open(&segment_file(dir, base, LOG), Open::Write)?;
+    /// A segment as the files have it; nothing is opened or read.
+    pub fn open(&self, base: Offset, now: Timestamp) -> io::Result<Segment> {
+        let path = |kind| segment_file(self.dir, base, kind);
+        let found = self.disk.stat(&path(LOG))?;
         // A restart makes nothing younger.
-        let touched = file.modified()?.map_or(now, |modified| modified.min(now));
+        let touched = found.modified.map_or(now, |modified| modified.min(now));
+        let transactions = TransactionIndex::existing(self.disk.clone(), path(TRANSACTION_INDEX));
         Ok(Segment {
             base,
-            size: file.len()?,
-            file,
-            offsets: EntryIndex::existing(disk.clone(), segment_file(dir, base, INDEX)),
-            times: EntryIndex::existing(disk.clone(), segment_file(dir, base, TIME_INDEX)),
-            transactions: TransactionIndex::existing(
-                disk.clone(),
-                segment_file(dir, base, TRANSACTION_INDEX),
-            ),
+            size: found.len,
+            log: self.lazy(path(LOG)),
+            offsets: EntryIndex::existing(self.disk, path(INDEX), self.files),
+            times: EntryIndex::existing(self.disk, path(TIME_INDEX), self.files),
+            transactions,
             max_timestamp: None,
             bytes_since_index: 0,
             first_timestamp: None,
@@ -106,18 +100,35 @@ impl Segment {
             cuts: Arc::default(),
         })
     }
+}
 
-    /// The files, which were made aside, bear the log's own names now.
+impl Segment {
+    /// The `.log` file, for reading.
+    pub fn file(&self) -> io::Result<Arc<dyn File>> {
+        self.log.get()
+    }
+
+    /// The files, which were made aside and synced, bear the log's own names now.
     pub fn renamed(&mut self, dir: &Path) {
+        self.log.set_path(segment_file(dir, self.base, LOG));
         self.offsets.set_path(segment_file(dir, self.base, INDEX));
         self.times.set_path(segment_file(dir, self.base, TIME_INDEX));
         self.transactions.set_path(segment_file(dir, self.base, TRANSACTION_INDEX));
+        self.synced();
+    }
+
+    /// All that was written has been synced: the files may be closed. True if some had been written.
+    pub fn synced(&mut self) -> bool {
+        let log = self.log.synced();
+        let indexes = self.offsets.synced() | self.times.synced();
+        self.transactions.close();
+        log | indexes
     }
 
     /// Forgets the indexes, to be filled again by `note`.
-    pub fn reset_indexes(&mut self, disk: &Arc<dyn Disk>) -> io::Result<()> {
-        self.offsets = EntryIndex::empty(disk.clone(), self.offsets.path().clone())?;
-        self.times = EntryIndex::empty(disk.clone(), self.times.path().clone())?;
+    pub fn reset_indexes(&mut self, disk: &Arc<dyn Disk>, files: &OpenFiles) -> io::Result<()> {
+        self.offsets = EntryIndex::empty(disk, self.offsets.path().to_owned(), files)?;
+        self.times = EntryIndex::empty(disk, self.times.path().to_owned(), files)?;
         self.transactions =
             TransactionIndex::empty(disk.clone(), self.transactions.path().clone())?;
         self.max_timestamp = Some(MaxTimestamp { timestamp: Timestamp::NONE, offset: self.base });
@@ -199,7 +210,7 @@ impl Segment {
 
     fn first_timestamp(&mut self) -> io::Result<Option<Timestamp>> {
         if self.first_timestamp.is_none() && self.size > 0 {
-            let first = sound(Walk::headers(&self.file, 0, self.size).next())?.flatten();
+            let first = sound(Walk::headers(&self.file()?, 0, self.size).next())?.flatten();
             self.first_timestamp = first.map(|found| found.header.max_timestamp);
         }
         Ok(self.first_timestamp)
@@ -213,7 +224,7 @@ impl Segment {
             max = MaxTimestamp { timestamp: entry.timestamp, offset };
             position = self.position_hint(offset)?;
         }
-        let mut walk = Walk::headers(&self.file, position, self.size);
+        let mut walk = Walk::headers(&self.file()?, position, self.size);
         // Damage is found by whoever reads the records.
         while let Some(found) = sound(walk.next())?.flatten() {
             // What compaction emptied has no record of that time any more.
@@ -249,7 +260,7 @@ impl Segment {
         if position >= self.size {
             return Ok(0);
         }
-        let found = sound(Walk::headers(&self.file, position, self.size).next())?.flatten();
+        let found = sound(Walk::headers(&self.file()?, position, self.size).next())?.flatten();
         let offset = self.base.plus(i64::from(entry.relative));
         Ok(match found {
             Some(found) if found.header.last_offset() == offset => position,
@@ -263,7 +274,7 @@ impl Segment {
             Some(position) => position,
             None => self.position_hint(offset)?,
         };
-        let mut walk = Walk::headers(&self.file, position, self.size);
+        let mut walk = Walk::headers(&self.file()?, position, self.size);
         while let Some(found) = walk.next()? {
             if found.header.last_offset() >= offset {
                 return Ok(Some(found));
@@ -279,7 +290,8 @@ impl Segment {
         let entry = self.offsets.last_where(|entry| {
             u64::from(entry.position) <= limit && self.base.0 + i64::from(entry.relative) < upper.0
         })?;
-        let mut walk = Walk::headers(&self.file, self.checked_hint(entry)?.max(start), self.size);
+        let mut walk =
+            Walk::headers(&self.file()?, self.checked_hint(entry)?.max(start), self.size);
         let mut end = walk.position();
         while let Some(found) = sound(walk.next())?.flatten() {
             if found.end() > limit || found.header.end_offset() > upper {
@@ -293,7 +305,7 @@ impl Segment {
     /// The end offset of the batch that ends at `position`; the base if that is the start.
     pub fn end_before(&self, position: u64) -> Result<Offset, WalkError> {
         let entry = self.offsets.last_where(|entry| u64::from(entry.position) < position)?;
-        let mut walk = Walk::headers(&self.file, self.checked_hint(entry)?, position);
+        let mut walk = Walk::headers(&self.file()?, self.checked_hint(entry)?, position);
         let mut end = self.base;
         while let Some(found) = walk.next()? {
             end = found.header.end_offset();
@@ -305,7 +317,7 @@ impl Segment {
     pub fn truncate(&mut self, position: u64, offset: Offset) -> io::Result<()> {
         // Before the bytes go: whoever reads others afterwards finds the count changed.
         self.cuts.fetch_add(1, Ordering::SeqCst);
-        self.file.set_len(position)?;
+        self.log.for_writing()?.set_len(position)?;
         self.size = position;
         let base = self.base.0;
         self.offsets.truncate(|entry| {

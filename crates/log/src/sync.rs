@@ -49,6 +49,17 @@ pub(crate) struct Covered {
     pub epochs: u64,
 }
 
+impl Covered {
+    /// Whether a job that covers this covers `wanted`, too. Not across a truncation, which begins a
+    /// new count of what is where.
+    pub fn reaches(&self, wanted: &Covered) -> bool {
+        self.generation == wanted.generation
+            && self.end_offset >= wanted.end_offset
+            && self.names >= wanted.names
+            && self.epochs >= wanted.epochs
+    }
+}
+
 /// What must reach the disk so that all below `end_offset` survives a power cut.
 pub struct SyncJob {
     pub(crate) disk: Arc<dyn Disk>,
@@ -56,6 +67,8 @@ pub struct SyncJob {
     pub(crate) dir: PathBuf,
     pub(crate) gate: Arc<Mutex<Gate>>,
     pub(crate) files: Vec<Arc<dyn File>>,
+    /// A file that should be among them could not be opened.
+    pub(crate) unopened: Option<io::Error>,
     pub(crate) epochs: Option<(PathBuf, Vec<EpochOffset>)>,
     pub(crate) sync_names: bool,
     pub(crate) covered: Covered,
@@ -71,17 +84,20 @@ pub struct Synced {
 impl SyncJob {
     /// Blocks until it is done, and while another job of this log runs: call it on a blocking
     /// thread.
-    pub fn run(self) -> Synced {
+    pub fn run(mut self) -> Synced {
         let gate = self.gate.clone();
         let mut gate = gate.lock().expect("no thread panicked in a sync");
         // Epochs from before a truncation must not replace those that it has written.
         let is_current = gate.generation == self.covered.generation;
+        let unopened = self.unopened.take();
         let result = match &gate.failed {
             Some(error) => Err(error.clone()),
-            None => self.sync(is_current).map_err(|error| {
-                let doing = format!("sync {}", self.dir.display());
-                LogDirError::fatal(&self.log_dir, doing, error)
-            }),
+            None => {
+                unopened.map_or(Ok(()), Err).and_then(|()| self.sync(is_current)).map_err(|error| {
+                    let doing = format!("sync {}", self.dir.display());
+                    LogDirError::fatal(&self.log_dir, doing, error)
+                })
+            }
         };
         if let Err(error) = &result {
             gate.failed = Some(error.clone());

@@ -133,6 +133,11 @@ impl TransactionIndex {
         Ok(())
     }
 
+    /// What was written has been synced.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
     /// The file, for a sync, if it was written.
     pub fn file(&self) -> Option<&Arc<dyn File>> {
         self.file.as_ref()

@@ -576,6 +576,7 @@ fn open_logs(core: &BrokerCore, wall: types::Timestamp) -> Result<OpenedLogs, St
             log_config(&topic_config(&Image::default(), &node, topic), &node)
         }),
         now: wall,
+        open_files_max: storage.open_files_max as usize,
     };
     let (logs, report) = LogManager::open(dirs, options).map_err(|error| error.to_string())?;
     tracing::info!(

@@ -2,12 +2,15 @@
 
 use crate::partition::Source;
 use crate::walk::WalkError;
+use env::File;
 use records::{BatchError, BatchHeader, HEADER_BYTES};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Where a reader stands; the buffer outlives it.
 pub struct BatchReader<'a> {
     source: &'a Source,
+    file: Arc<dyn File>,
     /// In the file, of the buffer's first unread byte.
     position: u64,
     unread: Range<usize>,
@@ -22,8 +25,13 @@ pub struct BufferedBatch {
 
 impl<'a> BatchReader<'a> {
     /// From a batch's start. Reads `chunk_bytes` at once, or a whole batch where that is larger.
-    pub fn new(source: &'a Source, position: u64, chunk_bytes: usize) -> BatchReader<'a> {
-        BatchReader { source, position, unread: 0..0, chunk_bytes }
+    pub fn new(
+        source: &'a Source,
+        file: Arc<dyn File>,
+        position: u64,
+        chunk_bytes: usize,
+    ) -> BatchReader<'a> {
+        BatchReader { source, file, position, unread: 0..0, chunk_bytes }
     }
 
     /// Of the next batch.
@@ -51,8 +59,7 @@ impl<'a> BatchReader<'a> {
         if buffer.len() < wanted {
             buffer.resize(wanted, 0);
         }
-        let read =
-            self.source.file.read_at(&mut buffer[have..wanted], self.position + have as u64)?;
+        let read = self.file.read_at(&mut buffer[have..wanted], self.position + have as u64)?;
         self.unread = 0..have + read;
         Ok(read)
     }

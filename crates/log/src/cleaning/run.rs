@@ -10,13 +10,14 @@ use super::reader::{BatchReader, BufferedBatch};
 use super::transactions::Transactions;
 use crate::error::is_no_space;
 use crate::names::{CLEANED, SEGMENT_FILES, segment_file, with_suffix};
+use crate::open_files::OpenFiles;
 use crate::partition::{Replacement, Source, SwapStep};
 use crate::removal::gone_is_fine;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentDir};
 use crate::walk::WalkError;
 use crate::{AbortedTransaction, LogDirError, LogHandle};
 use bytes::Bytes;
-use env::Disk;
+use env::{Disk, File};
 use records::{BatchError, BatchHeader, Compression, HEADER_BYTES, RawRecords, decompress};
 use std::collections::BTreeMap;
 use std::io;
@@ -93,6 +94,7 @@ impl From<LogDirError> for CompactError {
 /// What a run needs of its log, taken under the lock.
 pub struct CleaningJob {
     pub disk: Arc<dyn Disk>,
+    pub files: OpenFiles,
     pub log_dir: PathBuf,
     pub dir: PathBuf,
     pub generation: u64,
@@ -214,6 +216,10 @@ impl Run<'_> {
         }
     }
 
+    fn open(&self, source: &Source) -> Result<Arc<dyn File>, CompactError> {
+        source.open(&*self.job.disk).map_err(|error| self.failed("open a segment", error))
+    }
+
     /// The newest offsets of the keys from the first dirty offset on, up to the offset returned.
     fn build_map(&mut self) -> Result<(OffsetMap, Offset), CompactError> {
         let (job, options) = (self.job, self.options);
@@ -226,7 +232,7 @@ impl Run<'_> {
         let mut map_end = job.first_dirty;
         let dirty = |source: &&Source| source.end > job.first_dirty && source.base < job.until;
         for source in job.groups.iter().flatten().filter(dirty) {
-            let mut reader = BatchReader::new(source, 0, options.io_bytes);
+            let mut reader = BatchReader::new(source, self.open(source)?, 0, options.io_bytes);
             loop {
                 let next = reader.next(&mut self.buffer);
                 let (batch, read) = next.map_err(|error| self.unread(source, error))?;
@@ -266,7 +272,8 @@ impl Run<'_> {
     ) -> Result<(), CompactError> {
         let job = self.job;
         let touched = sources.iter().map(|s| s.touched).max().unwrap_or(job.now);
-        let made = Segment::create_aside(&job.disk, &job.dir, sources[0].base, CLEANED, touched);
+        let here = SegmentDir { disk: &job.disk, dir: &job.dir, files: &job.files };
+        let made = here.create_aside(sources[0].base, CLEANED, touched);
         let mut new = made.map_err(|error| self.failed("make a segment", error))?;
         let mut changed = sources.len() > 1;
         for (index, source) in sources.iter().enumerate() {
@@ -301,7 +308,7 @@ impl Run<'_> {
         filter: &mut Filter,
         new: &mut Segment,
     ) -> Result<bool, CompactError> {
-        let mut reader = BatchReader::new(source, 0, self.options.io_bytes);
+        let mut reader = BatchReader::new(source, self.open(source)?, 0, self.options.io_bytes);
         let mut changed = false;
         loop {
             let next = reader.next(&mut self.buffer);
@@ -332,7 +339,7 @@ impl Run<'_> {
     }
 
     fn flush(&mut self, new: &mut Segment) -> Result<(), CompactError> {
-        let written = new.file.write_all_at(&self.out, new.size);
+        let written = new.log.for_writing().and_then(|f| f.write_all_at(&self.out, new.size));
         written.map_err(|error| self.failed("write a segment", error))?;
         new.size += self.out.len() as u64;
         let bytes = self.out.len();
@@ -342,7 +349,7 @@ impl Run<'_> {
 
     fn sync(&self, new: &mut Segment) -> io::Result<()> {
         new.seal()?;
-        new.file.sync_data()?;
+        new.log.for_writing()?.sync_data()?;
         new.offsets.file()?.sync_data()?;
         new.times.file()?.sync_data()?;
         match new.transactions.file() {

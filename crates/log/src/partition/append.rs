@@ -5,16 +5,18 @@ use crate::error::is_no_space;
 use crate::names::{SNAPSHOT, segment_file};
 use crate::producer_snapshot;
 use crate::producers::{BatchMark, EndedTransaction, Sequence, marker_of};
-use crate::segment::{Placement, Segment};
+use crate::segment::Placement;
 use crate::transaction_index::AbortedTransaction;
 use crate::walk::Found;
 use bytes::Bytes;
+use env::File;
 use env::disk::Open;
 use records::{
     Batch, BatchHeader, ControlRecord, HEADER_BYTES, MarkerKind, ProducedBatch, Stamp,
     TimestampType, batches, stamp,
 };
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use types::{LeaderEpoch, Offset, Timestamp};
 
 impl PartitionLog {
@@ -145,10 +147,14 @@ impl PartitionLog {
     /// too, or the failure is not want of space, the log closes for good.
     fn write(&mut self, pieces: &[IoSlice<'_>]) -> Result<(), AppendError> {
         let active = self.active();
-        let Err(error) = active.file.write_all_vectored_at(pieces, active.size) else {
+        let file = match active.log.for_writing() {
+            Ok(file) => file,
+            Err(error) => return Err(self.append_failed("open a segment", error)),
+        };
+        let Err(error) = file.write_all_vectored_at(pieces, active.size) else {
             return Ok(());
         };
-        let cut = active.file.set_len(active.size);
+        let cut = file.set_len(active.size);
         if let Err(cut) = cut {
             return Err(self.poison("cut a failed append off", cut).into());
         }
@@ -239,18 +245,20 @@ impl PartitionLog {
     pub(super) fn roll(&mut self, base: Offset, now: Timestamp) -> Result<(), AppendError> {
         let made = self
             .write_producer_snapshot(base)
-            .and_then(|()| self.active().seal())
-            .and_then(|()| Segment::create(&self.id.disk, &self.id.dir, base, now));
-        let segment = match made {
-            Ok(segment) => segment,
+            .and_then(|()| self.sealed_indexes())
+            .and_then(|indexes| Ok((indexes, self.id.segment_dir().create(base, now)?)));
+        let (indexes, segment) = match made {
+            Ok(made) => made,
             Err(error) => return Err(self.append_failed("roll a segment", error)),
         };
         self.sync.names_changed += 1;
         self.sync.rolled = true;
+        // With the next job, also if one that was planned before is still under way.
+        self.sync.snapshots.extend(indexes);
         self.recent.clear();
         if self.config.preallocate {
             // A hint: a disk that is too full for it may still hold what comes.
-            let _ = segment.file.allocate(u64::from(self.config.segment_bytes));
+            let _ = segment.file().and_then(|f| f.allocate(u64::from(self.config.segment_bytes)));
         }
         if self.segments.back().is_some_and(|last| last.base == base) {
             // The active segment was empty and bore the same name.
@@ -258,6 +266,13 @@ impl PartitionLog {
         }
         self.segments.push_back(segment);
         Ok(())
+    }
+
+    /// The index files of the active segment, which gets no more batches.
+    pub(super) fn sealed_indexes(&mut self) -> io::Result<Vec<Arc<dyn File>>> {
+        let active = self.active();
+        active.seal()?;
+        Ok(vec![active.offsets.file()?, active.times.file()?])
     }
 
     /// Writes `<offset>.snapshot`. Synced by the next sync job.

@@ -97,10 +97,11 @@ impl PartitionLog {
             let segment = &self.segments[index];
             let (base, size) = (segment.base, segment.size);
             let (end, touched) = (facts.segments[index].end, segment.touched);
-            Source { base, end, size, touched, file: segment.file.clone() }
+            Source { base, end, size, touched, path: segment.log.path().to_owned() }
         };
         Ok(CleaningJob {
             disk: self.id.disk.clone(),
+            files: self.id.files.clone(),
             log_dir: self.id.log_dir.clone(),
             dir: self.id.dir.clone(),
             generation: self.sync.generation,

@@ -33,7 +33,8 @@ impl PartitionLog {
         };
         let Some((index, found)) = first else {
             let segment = &self.segments[self.segment_index(from)];
-            return Ok(ReadPlan::new(segment, from, 0..0));
+            let empty = ReadPlan::new(segment, from, 0..0);
+            return empty.map_err(|error| self.io_failed(error));
         };
         let segment = &self.segments[index];
         let limit = found.position.saturating_add(max_bytes as u64);
@@ -52,7 +53,8 @@ impl PartitionLog {
         if end == found.position && min_one_batch {
             end = found.end();
         }
-        Ok(ReadPlan::new(segment, from, found.position..end))
+        let plan = ReadPlan::new(segment, from, found.position..end);
+        plan.map_err(|error| self.io_failed(error))
     }
 
     /// The first batch whose last offset is at or after `offset`, with its segment's index.
@@ -114,7 +116,7 @@ impl PartitionLog {
                 // Rarely reached: only if the records found first are below the start offset.
                 false => 0,
             };
-            parts.push(self.search_part(index, position));
+            parts.push(self.search_part(index, position)?);
         }
         let goal = SearchGoal::AtOrAfter(timestamp);
         Ok(self.search(parts, goal))
@@ -137,7 +139,7 @@ impl PartitionLog {
         };
         let position = self.segments[index].position_hint(max.offset);
         let position = position.map_err(|error| self.io_failed(error))?;
-        let parts = vec![self.search_part(index, position)];
+        let parts = vec![self.search_part(index, position)?];
         Ok(self.search(parts, SearchGoal::Exactly(max.timestamp)))
     }
 
@@ -170,9 +172,10 @@ impl PartitionLog {
         position.map_err(|error| self.io_failed(error))
     }
 
-    fn search_part(&self, index: usize, position: u64) -> SearchPart {
+    fn search_part(&self, index: usize, position: u64) -> Result<SearchPart, ReadError> {
         let segment = &self.segments[index];
-        SearchPart { file: segment.file.clone(), position, end: segment.size }
+        let file = segment.file().map_err(|error| self.io_failed(error))?;
+        Ok(SearchPart { file, position, end: segment.size })
     }
 
     fn search(&self, parts: Vec<SearchPart>, goal: SearchGoal) -> TimestampSearch {

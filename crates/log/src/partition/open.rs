@@ -6,7 +6,7 @@
 //! that is not whole and sound. Such a batch below the recovery point is damage, not a torn tail: it
 //! is reported and nothing is cut.
 
-use super::swap::resume_swaps;
+use super::swap::{has_swaps, resume_swaps};
 use super::{Identity, PartitionLog, RecoveryPoints};
 use crate::checkpoint;
 use crate::config::LogConfig;
@@ -14,9 +14,10 @@ use crate::damage::{Damage, Damages};
 use crate::epochs::EpochCache;
 use crate::names::{DELETED, LEADER_EPOCHS, LOG, PARTITION_METADATA, SNAPSHOT};
 use crate::names::{partition_dir, segment_file, segment_offset};
+use crate::open_files::OpenFiles;
 use crate::producers::{Producers, marker_of};
 use crate::removal::gone_is_fine;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentDir};
 use crate::sync::SyncState;
 use crate::walk::{Found, Walk, WalkError, read_batch};
 use crate::{LogDirError, partition_metadata};
@@ -44,6 +45,8 @@ pub struct OpenLog {
     pub start_offset: Offset,
     pub high_watermark: Offset,
     pub recovery_points: Arc<dyn RecoveryPoints>,
+    /// Shared by all logs of a node.
+    pub files: OpenFiles,
 }
 
 /// What opening found.
@@ -127,8 +130,13 @@ impl OpenLog {
         let dir = self.dir();
         let names = self.disk.list(&dir)?;
         let topic_id = self.identify(&names)?;
-        let swaps = resume_swaps(&*self.disk, &dir)?;
-        let names = self.disk.list(&dir)?;
+        let (names, swaps) = match has_swaps(&names) {
+            false => (names, Vec::new()),
+            true => {
+                let swaps = resume_swaps(&*self.disk, &dir)?;
+                (self.disk.list(&dir)?, swaps)
+            }
+        };
         let (epochs, epochs_known) = self.read_epochs(&names)?;
         let mut changed = self.sweep(&names)?;
         changed |= !names.iter().any(|entry| entry.name.ends_with(LOG));
@@ -145,6 +153,7 @@ impl OpenLog {
             cleaned_to: self.start_offset,
             swap: None,
             replaced: 0,
+            untouched_at: None,
             damages: Damages::default(),
             failure: Arc::default(),
             config: self.config,
@@ -155,6 +164,7 @@ impl OpenLog {
                 partition: self.partition,
                 topic_id,
                 recovery_points: self.recovery_points,
+                files: self.files,
             },
         };
         if changed {
@@ -163,7 +173,8 @@ impl OpenLog {
             log.id.disk.sync_dir(&log.id.dir)?;
         }
         log.finish_swaps(&swaps)?;
-        let recovered = log.settle(self.clean, self.now)?;
+        let newest = names.iter().filter_map(|entry| segment_offset(&entry.name, SNAPSHOT)).max();
+        let recovered = log.settle(newest.filter(|_| self.clean), self.now)?;
         log.settle_bounds(self.clean, self.high_watermark)?;
         if !epochs_known {
             log.epochs_from_batches()?;
@@ -208,34 +219,39 @@ impl OpenLog {
 
     fn segments(&self, names: &[DirEntry]) -> io::Result<VecDeque<Segment>> {
         let dir = self.dir();
+        let here = SegmentDir { disk: &self.disk, dir: &dir, files: &self.files };
         let mut segments = VecDeque::new();
         for base in names.iter().filter_map(|entry| segment_offset(&entry.name, LOG)) {
-            segments.push_back(Segment::open(&self.disk, &dir, base, self.now)?);
+            segments.push_back(here.open(base, self.now)?);
         }
         if segments.is_empty() {
             let base = self.start_offset;
-            segments.push_back(Segment::create(&self.disk, &dir, base, self.now)?);
+            segments.push_back(here.create(base, self.now)?);
         }
         Ok(segments)
     }
 }
 
 impl PartitionLog {
-    /// Finds the end of the log and the producers' state there.
-    fn settle(&mut self, clean: bool, now: Timestamp) -> Result<Recovered, Failure> {
+    /// Finds the end of the log and the producers' state there. `newest` is the newest snapshot, after a
+    /// clean shutdown.
+    fn settle(&mut self, newest: Option<Offset>, now: Timestamp) -> Result<Recovered, Failure> {
         let last = &self.segments[self.segments.len() - 1];
-        if clean {
-            let newest = self.snapshots()?.pop();
-            let named =
-                newest.filter(|at| if last.size == 0 { *at == last.base } else { *at > last.base });
-            if let Some(end) = named {
-                self.end_offset = end;
-                self.reload_producers()?;
-                return Ok(Recovered::default());
+        let (base, size) = (last.base, last.size);
+        let named = newest.filter(|at| if size == 0 { *at == base } else { *at > base });
+        if let Some(end) = named {
+            self.end_offset = end;
+            match self.read_snapshot(end)? {
+                Some(producers) => {
+                    self.producers = producers;
+                    self.untouched_at = Some(end);
+                }
+                None => self.reload_producers()?,
             }
+            return Ok(Recovered::default());
         }
-        if last.size == 0 && self.segments.len() == 1 {
-            self.end_offset = last.base;
+        if size == 0 && self.segments.len() == 1 {
+            self.end_offset = base;
             self.reload_producers()?;
             return Ok(Recovered::default());
         }
@@ -275,6 +291,7 @@ impl PartitionLog {
         for segment in self.segments.range_mut(first.min(sealed)..sealed) {
             // Nobody else would write what their indexes still have in memory.
             segment.seal()?;
+            self.sync.snapshots.extend([segment.offsets.file()?, segment.times.file()?]);
         }
         let end = self.end_offset;
         for at in self.snapshots()?.into_iter().filter(|at| *at > end) {
@@ -295,8 +312,9 @@ impl PartitionLog {
         recovered: &mut Recovered,
     ) -> Result<bool, Failure> {
         let disk = self.id.disk.clone();
-        self.segments[index].reset_indexes(&disk)?;
-        let (file, size) = (self.segments[index].file.clone(), self.segments[index].size);
+        self.segments[index].reset_indexes(&disk, &self.id.files)?;
+        // An earlier life wrote it, and may not have synced it.
+        let (file, size) = (self.segments[index].log.for_writing()?, self.segments[index].size);
         let mut walk = Walk::scan(&file, 0, size);
         let bad = loop {
             let position = walk.position();
@@ -356,7 +374,7 @@ impl PartitionLog {
         }
         let marker = match header.attributes.is_control() {
             true => {
-                let batch = read_batch(&self.segments[index].file, found);
+                let batch = read_batch(&self.segments[index].file()?, found);
                 marker_of(&batch.map_err(|error| self.walk_failed(index, error))?)
             }
             false => None,
@@ -388,8 +406,9 @@ impl PartitionLog {
     /// For a directory without a sound epoch file: one made by an older life, or never synced.
     fn epochs_from_batches(&mut self) -> io::Result<()> {
         let mut epochs = EpochCache::default();
-        for (index, segment) in self.segments.iter().enumerate() {
-            let mut walk = Walk::headers(&segment.file, 0, segment.size);
+        let filled = self.segments.iter().enumerate().filter(|(_, segment)| segment.size > 0);
+        for (index, segment) in filled {
+            let mut walk = Walk::headers(&segment.file()?, 0, segment.size);
             let failed = |error| self.walk_failed(index, error);
             while let Some(found) = walk.next().map_err(failed)? {
                 epochs.assign(found.header.leader_epoch, found.header.base_offset);

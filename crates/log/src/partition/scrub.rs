@@ -150,7 +150,7 @@ impl PartitionLog {
             }
         };
         Ok(Some(ScrubPart {
-            file: segment.file.clone(),
+            file: segment.file().map_err(|error| self.scrub_failed(error))?,
             base: segment.base,
             position,
             size: segment.size,
@@ -219,7 +219,8 @@ impl PartitionLog {
         let index = self.segment_index(offset);
         let segment = &self.segments[index];
         let hint = segment.position_hint(offset).map_err(|error| self.scrub_failed(error))?;
-        let mut walk = Walk::scan(&segment.file, hint, segment.size);
+        let file = segment.file().map_err(|error| self.scrub_failed(error))?;
+        let mut walk = Walk::scan(&file, hint, segment.size);
         let mut expected = segment.base;
         let (position, error) = loop {
             let position = walk.position();
@@ -251,7 +252,8 @@ impl PartitionLog {
         if segment.base != base {
             return Ok(None);
         }
-        match Walk::scan(&segment.file, position, segment.size).next_checked() {
+        let file = segment.file().map_err(|error| self.scrub_failed(error))?;
+        match Walk::scan(&file, position, segment.size).next_checked() {
             Ok(_) => Ok(None),
             Err(WalkError::Bad { position, error }) => {
                 Ok(Some(self.damage_met(index, position, error)))
@@ -316,7 +318,7 @@ impl PartitionLog {
     fn believable(&self, index: usize, position: u64, expected: Offset) -> Option<BatchHeader> {
         let segment = &self.segments[index];
         let header_at = |position| {
-            let bytes = segment.file.read_bytes_at(HEADER_BYTES, position).ok()?;
+            let bytes = segment.file().ok()?.read_bytes_at(HEADER_BYTES, position).ok()?;
             BatchHeader::parse(&bytes).ok()
         };
         let header = header_at(position)?;

@@ -23,7 +23,7 @@ use crate::removal::gone_is_fine;
 use crate::segment::Segment;
 use crate::walk::Walk;
 use crate::{LogDirError, RemovalJob};
-use env::disk::Open;
+use env::disk::{DirEntry, Open};
 use env::{Disk, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,16 @@ pub(crate) struct Source {
     pub end: Offset,
     pub size: u64,
     pub touched: Timestamp,
-    pub file: Arc<dyn File>,
+    pub path: PathBuf,
+}
+
+impl Source {
+    /// Opened when its turn comes: a log may have more segments than a process may have files. If
+    /// another file bears the name by then, the log's generation is another, too, or the file is
+    /// gone; either way the run ends as changed.
+    pub fn open(&self, disk: &dyn Disk) -> io::Result<Arc<dyn File>> {
+        disk.open(&self.path, Open::Read)
+    }
 }
 
 /// A new segment, whole and synced, under `.cleaned` names.
@@ -202,8 +211,8 @@ impl PartitionLog {
         self.producers = producers;
         self.replay_producers(from, base)?;
         let disk = self.id.disk.clone();
-        self.segments[at].reset_indexes(&disk)?;
-        let (file, size) = (self.segments[at].file.clone(), self.segments[at].size);
+        self.segments[at].reset_indexes(&disk, &self.id.files)?;
+        let (file, size) = (self.segments[at].file()?, self.segments[at].size);
         let mut walk = Walk::scan(&file, 0, size);
         let mut end = base;
         while let Some(found) = walk.next_checked().map_err(|error| self.walk_failed(at, error))? {
@@ -260,6 +269,11 @@ fn remove_swapped(disk: &dyn Disk, dir: &Path, base: Offset) -> io::Result<()> {
         gone_is_fine(disk.remove_file(&path))?;
     }
     gone_is_fine(disk.remove_file(&mark(dir, base)))
+}
+
+/// Whether anything is left of a compaction that was interrupted.
+pub(super) fn has_swaps(names: &[DirEntry]) -> bool {
+    names.iter().any(|entry| entry.name.ends_with(CLEANED) || swap_base(&entry.name).is_some())
 }
 
 /// Puts every new segment whose swap was interrupted in its place, at opening. Returns their bases:

@@ -4,7 +4,6 @@ use super::PartitionLog;
 use crate::names::LEADER_EPOCHS;
 use crate::sync::Covered;
 use crate::{LogDirError, SyncJob, Synced};
-use std::io;
 use types::Timestamp;
 
 impl PartitionLog {
@@ -34,6 +33,7 @@ impl PartitionLog {
     /// recovery point, new epochs, new names. See also `LogHandle::sync`.
     pub fn sync(&mut self) -> SyncJob {
         let mut files = std::mem::take(&mut self.sync.snapshots);
+        let mut unopened = None;
         let last = self.segments.len() - 1;
         for index in 0..=last {
             if self.segment_end(index) <= self.recovery_point && index != last {
@@ -43,14 +43,13 @@ impl PartitionLog {
             if index == last && self.end_offset <= self.recovery_point {
                 continue;
             }
-            files.push(segment.file.clone());
-            files.extend(segment.transactions.file().cloned());
-            if index != last {
-                // They are complete, and a clean or partial recovery does not look at them again. One
-                // that cannot be opened is rebuilt by walking the log.
-                files.extend(segment.offsets.file());
-                files.extend(segment.times.file());
+            match segment.file() {
+                Ok(file) => files.push(file),
+                // A log that was removed has no names any more, and nothing to say.
+                Err(error) => unopened = Some(error).filter(|_| self.failure.get().is_none()),
             }
+            // Indexes of sealed segments are among the files from the moment they are complete.
+            files.extend(segment.transactions.file().cloned());
         }
         let dirty = self.epochs.version() != self.sync.epochs_saved;
         let path = self.id.dir.join(LEADER_EPOCHS);
@@ -60,14 +59,20 @@ impl PartitionLog {
             dir: self.id.dir.clone(),
             gate: self.sync.gate.clone(),
             files,
+            unopened,
             epochs: dirty.then(|| (path, self.epochs.entries().to_vec())),
             sync_names: self.sync.names_changed != self.sync.names_synced,
-            covered: Covered {
-                end_offset: self.end_offset,
-                generation: self.sync.generation,
-                names: self.sync.names_changed,
-                epochs: self.epochs.version(),
-            },
+            covered: self.to_cover(),
+        }
+    }
+
+    /// All that there is to sync.
+    pub(crate) fn to_cover(&self) -> Covered {
+        Covered {
+            end_offset: self.end_offset,
+            generation: self.sync.generation,
+            names: self.sync.names_changed,
+            epochs: self.epochs.version(),
         }
     }
 
@@ -93,7 +98,24 @@ impl PartitionLog {
         if self.recovery_point >= active {
             self.sync.rolled = false;
         }
+        self.let_files_close();
         Ok(())
+    }
+
+    /// Files of segments that are synced to their ends need not stay open.
+    fn let_files_close(&mut self) {
+        let last = self.segments.len() - 1;
+        if self.recovery_point == self.end_offset {
+            // Not its indexes, which are synced when they are complete.
+            self.segments[last].log.synced();
+        }
+        for index in (0..last).rev() {
+            let is_synced = self.segment_end(index) <= self.recovery_point;
+            if is_synced && !self.segments[index].synced() {
+                // Those before it were closed earlier.
+                return;
+            }
+        }
     }
 
     /// Whether names, epochs or snapshots wait for a sync.
@@ -115,14 +137,21 @@ impl PartitionLog {
     /// appends. Opened again as clean, the log reads no segment. Blocks.
     pub fn close(&mut self) -> Result<(), LogDirError> {
         self.check_open()?;
-        let written = self
-            .settle_swap()
-            .and_then(|()| self.write_producer_snapshot(self.end_offset))
-            .and_then(|()| self.active().seal())
-            .and_then(|()| self.index_files());
-        match written {
-            Ok(files) => self.sync.snapshots.extend(files),
-            Err(error) => return Err(self.poison("close", error)),
+        let is_as_found = self.untouched_at == Some(self.end_offset) && self.swap.is_none();
+        if !is_as_found {
+            let written = self
+                .settle_swap()
+                .and_then(|()| self.write_producer_snapshot(self.end_offset))
+                .and_then(|()| self.sealed_indexes());
+            match written {
+                Ok(files) => self.sync.snapshots.extend(files),
+                Err(error) => return Err(self.poison("close", error)),
+            }
+        }
+        if is_as_found && self.recovery_point == self.end_offset && !self.owes_names() {
+            // Nothing was written since it was opened: thousands of idle logs end at once.
+            self.shut("the log is closed");
+            return Ok(());
         }
         self.flush()?;
         self.shut("the log is closed");
@@ -137,10 +166,5 @@ impl PartitionLog {
     fn shut(&mut self, why: &'static str) {
         let error = LogDirError::closed(&self.id.log_dir, &self.id.partition, why);
         let _ = self.failure.set(error);
-    }
-
-    fn index_files(&self) -> io::Result<Vec<std::sync::Arc<dyn env::File>>> {
-        let active = self.segments.back().expect("a log has an active segment");
-        Ok(vec![active.offsets.file()?, active.times.file()?])
     }
 }

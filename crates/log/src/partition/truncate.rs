@@ -11,7 +11,6 @@ use crate::names::{segment_file, segment_offset, with_suffix};
 use crate::producer_snapshot;
 use crate::producers::{Producers, marker_of};
 use crate::removal::gone_is_fine;
-use crate::segment::Segment;
 use crate::walk::{Walk, WalkError, read_batch};
 use crate::{LogDirError, checkpoint};
 use env::disk::{read_file, write_file_atomically};
@@ -88,7 +87,7 @@ impl PartitionLog {
         self.remove(gone)?;
         // What is old must not come back beside what is new.
         self.id.disk.sync_dir(&self.id.dir)?;
-        let fresh = Segment::create(&self.id.disk, &self.id.dir, offset, now)?;
+        let fresh = self.id.segment_dir().create(offset, now)?;
         self.segments = [fresh].into();
         self.start_offset = offset;
         self.end_offset = offset;
@@ -104,7 +103,7 @@ impl PartitionLog {
     fn settle_truncation(&mut self) -> io::Result<()> {
         self.high_watermark = self.high_watermark.clamp(self.start_offset, self.end_offset);
         let active = self.segments.back().expect("a log has an active segment");
-        active.file.sync_data()?;
+        active.log.for_writing()?.sync_data()?;
         for snapshot in self.sync.snapshots.drain(..) {
             snapshot.sync_data()?;
         }
@@ -117,6 +116,7 @@ impl PartitionLog {
         let path = self.id.dir.join(LEADER_EPOCHS);
         write_file_atomically(&*self.id.disk, &path, text.as_bytes())?;
         self.id.disk.sync_dir(&self.id.dir)?;
+        self.untouched_at = None;
         self.cleaned_to = self.cleaned_to.min(self.end_offset);
         self.damages.keep_within(self.start_offset, self.end_offset);
         self.sync.names_synced = self.sync.names_changed;
@@ -161,14 +161,24 @@ impl PartitionLog {
     /// start of the log.
     pub(super) fn snapshot_before(&self, offset: Offset) -> io::Result<(Offset, Producers)> {
         for at in self.snapshots()?.into_iter().rev().filter(|at| *at <= offset) {
-            let path = segment_file(&self.id.dir, at, SNAPSHOT);
-            match producer_snapshot::decode(&read_file(&*self.id.disk, &path)?) {
-                Ok(producers) => return Ok((at, producers)),
-                // Torn by a crash: the one before it and the log say the same.
-                Err(reason) => tracing::info!(path = %path.display(), reason, "snapshot skipped"),
+            if let Some(producers) = self.read_snapshot(at)? {
+                return Ok((at, producers));
             }
         }
         Ok((self.segments[0].base, Producers::default()))
+    }
+
+    /// The snapshot of this offset; `None` if a crash has torn it: the one before it and the log say the
+    /// same.
+    pub(super) fn read_snapshot(&self, at: Offset) -> io::Result<Option<Producers>> {
+        let path = segment_file(&self.id.dir, at, SNAPSHOT);
+        match producer_snapshot::decode(&read_file(&*self.id.disk, &path)?) {
+            Ok(producers) => Ok(Some(producers)),
+            Err(reason) => {
+                tracing::info!(path = %path.display(), reason, "snapshot skipped");
+                Ok(None)
+            }
+        }
     }
 
     /// Makes the producers' state that of the log as it is, from a snapshot and the batches after
@@ -195,7 +205,8 @@ impl PartitionLog {
                 break;
             }
             let position = segment.position_hint(from)?;
-            let mut walk = Walk::headers(&segment.file, position, segment.size);
+            let file = segment.file()?;
+            let mut walk = Walk::headers(&file, position, segment.size);
             while let Some(found) = walk.next().map_err(|error| self.walk_failed(index, error))? {
                 let header = found.header;
                 if header.base_offset >= to {
@@ -206,7 +217,7 @@ impl PartitionLog {
                 }
                 let marker = match header.attributes.is_control() {
                     true => {
-                        let batch = read_batch(&segment.file, &found);
+                        let batch = read_batch(&file, &found);
                         marker_of(&batch.map_err(|error| self.walk_failed(index, error))?)
                     }
                     false => None,

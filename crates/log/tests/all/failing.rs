@@ -17,6 +17,7 @@ fn start(disk: &MemDisk) -> LogManager {
         recovery_threads: 1,
         config_of: Arc::new(|_| small()),
         now: Timestamp(1),
+        open_files_max: 10_000,
     };
     LogManager::open(dirs, options).unwrap().0
 }

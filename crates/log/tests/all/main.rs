@@ -10,6 +10,7 @@ mod layout;
 mod lookup;
 mod manager;
 mod model;
+mod opening;
 mod recovery;
 mod retention;
 mod support;

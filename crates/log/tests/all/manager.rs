@@ -26,6 +26,7 @@ fn start(disk: &MemDisk) -> (LogManager, OpenReport) {
         recovery_threads: 2,
         config_of: Arc::new(|_| small()),
         now: Timestamp(1),
+        open_files_max: 10_000,
     };
     let (logs, report) = LogManager::open(dirs, options).unwrap();
     logs.join_cluster(CLUSTER).unwrap();

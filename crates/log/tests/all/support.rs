@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use env::disk::MemDisk;
 use env::{Disk, Rng};
-use log::{LogConfig, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints};
+use log::{LogConfig, OpenFiles, OpenLog, OpenLogError, PartitionLog, Recovered, RecoveryPoints};
 use records::{Batch, BatchBuilder, BatchOptions, NewRecord, ProducedBatch, batches};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ pub struct World {
     pub point: Arc<Point>,
     pub config: LogConfig,
     pub start_offset: Offset,
+    pub files: OpenFiles,
 }
 
 pub fn partition() -> TopicPartition {
@@ -57,7 +58,8 @@ impl World {
         let disk = MemDisk::new();
         disk.create_dir_all(Path::new(DIR)).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
-        World { disk, point: Arc::default(), config, start_offset: Offset::ZERO }
+        let (point, start_offset, files) = (Arc::default(), Offset::ZERO, OpenFiles::default());
+        World { disk, point, config, start_offset, files }
     }
 
     pub fn how(&self, clean: bool) -> OpenLog {
@@ -72,6 +74,7 @@ impl World {
             start_offset: self.start_offset,
             high_watermark: Offset::ZERO,
             recovery_points: self.point.clone(),
+            files: self.files.clone(),
         }
     }
 

@@ -1,0 +1,165 @@
+//! What opening and closing cost: counted, so that they cannot grow unseen.
+
+use crate::support::*;
+use env::Disk;
+use env::disk::MemDisk;
+use env::mem_disk::MemDiskStats;
+use log::{LogConfig, LogDirs, LogManager, LogManagerOptions, OpenReport};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use types::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, TopicPartition};
+
+const PARTITIONS: i32 = 20;
+
+/// Small enough that each log has several segments.
+fn config() -> LogConfig {
+    LogConfig { segment_bytes: 500, ..small() }
+}
+
+fn start(disk: &MemDisk, open_files_max: usize) -> (LogManager, OpenReport) {
+    let rng = Counter(AtomicU64::new(1));
+    let dirs: Vec<PathBuf> = vec!["/a/logs".into()];
+    let dirs = LogDirs::open(Arc::new(disk.clone()), &dirs, NodeId(1), &rng).unwrap();
+    let options = LogManagerOptions {
+        recovery_threads: 1,
+        config_of: Arc::new(|_| config()),
+        now: Timestamp(1),
+        open_files_max,
+    };
+    LogManager::open(dirs, options).unwrap()
+}
+
+fn name(index: i32) -> TopicPartition {
+    TopicPartition { topic: "t".into(), partition: PartitionIndex(index) }
+}
+
+/// 20 partitions of 12 batches each; the first half empty.
+fn fill(logs: &LogManager) {
+    for index in 0..PARTITIONS {
+        let log = logs.get_or_create(&name(index), topic_id(1), config(), None).unwrap();
+        for _ in 0..(if index < PARTITIONS / 2 { 0 } else { 12 }) {
+            append(&mut log.lock(), 1);
+        }
+    }
+}
+
+fn done(disk: &MemDisk, work: impl FnOnce()) -> MemDiskStats {
+    let before = disk.stats();
+    work();
+    let after = disk.stats();
+    MemDiskStats {
+        reads: after.reads - before.reads,
+        read_bytes: after.read_bytes - before.read_bytes,
+        writes: after.writes - before.writes,
+        syncs: after.syncs - before.syncs,
+        opens: after.opens - before.opens,
+        lists: after.lists - before.lists,
+        looks: after.looks - before.looks,
+    }
+}
+
+fn closed(disk: &MemDisk) {
+    let (logs, _) = start(disk, 1000);
+    fill(&logs);
+    logs.shut_down(BrokerEpoch(1)).unwrap();
+}
+
+#[test]
+fn a_clean_partition_opens_with_a_listing_a_look_a_segment_and_three_small_files() {
+    let disk = MemDisk::new();
+    closed(&disk);
+    let segments = disk_segments(&disk);
+    assert!(segments >= PARTITIONS as u64 * 2, "{segments}");
+    // The directory's own: lock, shutdown marker, meta.properties, checkpoints.
+    const OWN: u64 = 10;
+    let partitions = PARTITIONS as u64;
+    let mut logs = None;
+    let cost = done(&disk, || logs = Some(start(&disk, 1000)));
+    let (logs, report) = logs.unwrap();
+    assert_eq!((report.partitions, report.recovered), (PARTITIONS as usize, 0));
+    // partition.metadata, the snapshot and, where there was a leader, its epochs.
+    assert!(cost.opens <= partitions * 5 / 2 + OWN, "{cost:?}");
+    assert!(cost.lists <= partitions + 1, "{cost:?}");
+    assert_eq!(cost.looks, segments, "{cost:?}");
+    assert!(cost.reads <= cost.opens && cost.read_bytes < partitions * 200, "{cost:?}");
+    assert!(cost.writes <= 2 && cost.syncs <= 4, "{cost:?}");
+    assert_eq!((disk.open_files(), logs.open_files()), (0, 0), "an idle log keeps no file open");
+}
+
+fn disk_segments(disk: &MemDisk) -> u64 {
+    let dirs = (0..PARTITIONS).map(|n| PathBuf::from(format!("/a/logs/t-{n}")));
+    let names = dirs.flat_map(|dir| disk.list(&dir).unwrap());
+    names.filter(|entry| entry.name.ends_with(".log")).count() as u64
+}
+
+#[test]
+fn logs_that_were_not_used_close_without_touching_a_file() {
+    let disk = MemDisk::new();
+    closed(&disk);
+    let (logs, _) = start(&disk, 1000);
+    let used = logs.get(&name(15)).unwrap();
+    let end = append(&mut used.lock(), 1);
+    let cost = done(&disk, || logs.shut_down(BrokerEpoch(2)).unwrap());
+    assert!(cost.opens <= 20 && cost.lists == 0 && cost.writes <= 20, "{cost:?}");
+    drop((logs, used));
+    disk.crash(5);
+    let (logs, report) = start(&disk, 1000);
+    assert_eq!(report.recovered, 0);
+    assert_eq!(logs.get(&name(15)).unwrap().lock().end_offset(), end.plus(1));
+    assert_eq!(logs.get(&name(14)).unwrap().lock().end_offset(), Offset(12));
+}
+
+#[test]
+fn files_beyond_the_bound_are_closed_and_opened_again_on_demand() {
+    const MAX: usize = 10;
+    let disk = MemDisk::new();
+    closed(&disk);
+    let (logs, _) = start(&disk, MAX);
+    for _ in 0..3 {
+        for index in 10..PARTITIONS {
+            let log = logs.get(&name(index)).unwrap();
+            assert_eq!(bases(&log.lock()), (0..12).collect::<Vec<_>>());
+            assert!(logs.open_files() <= MAX, "{}", logs.open_files());
+            assert!(disk.open_files() <= MAX as u64);
+        }
+    }
+    let all: Vec<_> = (0..PARTITIONS).map(|index| logs.get(&name(index)).unwrap()).collect();
+    for log in &all {
+        let batch = batch_at(&[1000], 50);
+        log.lock().append_as_leader(&batch, LeaderEpoch(0), Timestamp(1000)).unwrap();
+    }
+    assert!(logs.open_files() >= PARTITIONS as usize, "what is not synced stays open");
+    for log in &all {
+        log.sync().unwrap();
+    }
+    for log in &all {
+        let log = log.lock();
+        assert_eq!(bases(&log).last(), Some(&(log.end_offset().0 - 1)));
+    }
+    assert!(logs.open_files() <= MAX, "{}", logs.open_files());
+    assert_eq!(disk.open_files(), logs.open_files() as u64);
+}
+
+#[test]
+fn a_log_whose_files_were_closed_is_cut_rolled_and_shut_down_like_any_other() {
+    let disk = MemDisk::new();
+    closed(&disk);
+    for round in 0..4 {
+        let (logs, report) = start(&disk, 10);
+        assert_eq!(report.recovered, 0, "round {round}");
+        for index in 10..PARTITIONS {
+            let log = logs.get(&name(index)).unwrap();
+            let end = log.lock().end_offset();
+            log.lock().truncate_to(end.plus(-3)).unwrap();
+            for _ in 0..6 {
+                append(&mut log.lock(), 1);
+            }
+            log.sync().unwrap();
+            assert_eq!(bases(&log.lock()), (0..end.0 + 3).collect::<Vec<_>>());
+        }
+        logs.shut_down(BrokerEpoch(1)).unwrap();
+        drop(logs);
+        disk.crash(round);
+    }
+}
