@@ -39,7 +39,7 @@ def test_a_scratch_cluster_goes_through_a_scenario_and_leaves_nothing_behind():
 
 
 @pytest.mark.parametrize("scenario, kinds", [
-    ("all-kill", {"kill"}), ("rolling-restart", {"stop"}), ("storm", None),
+    ("all-kill", {"kill"}), ("storm", None),
 ])
 def test_the_report_as_json_tells_what_fired_and_what_was_judged(scenario, kinds):
     report = json.loads(chaos("run", scenario, "--seconds", "4", "--json").stdout)

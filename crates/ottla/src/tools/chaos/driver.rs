@@ -275,7 +275,7 @@ impl<'a> Driver<'a> {
 
     /// Writes a fault into the history, and onto the screen.
     async fn note(&self, kind: &'static str, note: String) {
-        eprintln!("        {kind} {note}");
+        eprintln!("{}", format!("        {kind} {note}").trim_end());
         // A recording that has ended is reported elsewhere.
         let _ = self.setup.notes.send(Note::Fault { kind: kind.to_owned(), note }).await;
     }
