@@ -142,3 +142,67 @@ def test_a_failed_directory_takes_only_its_own_partitions_and_others_lead_them(v
         for index in range(6):
             count = 21 if index in lost else 20
             assert offsets_of(cluster.bootstrap, "t", index, count) == list(range(count))
+
+
+def test_a_directory_that_fails_at_the_start_is_missed_and_nothing_is_made_anew(volumes):
+    disks = volumes("start-a", 64), volumes("start-b", 64)
+    with Cluster("ottla", count=3, overrides={"min.insync.replicas": 2}) as cluster:
+        cluster.terminate(1)
+        paths = [str(disk.path / "logs") for disk in disks]
+        cluster.configure(1, log_dirs=",".join(paths),
+                          metadata_log_dir=cluster.nodes[1].directory / "data")
+        cluster.start_node(1)
+        ConfluentAdmin().create(cluster.bootstrap, "t", 6, 3)
+        cluster.wait_in_sync("t")
+        producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 0,
+                             "enable.idempotence": True})
+        for number in range(60):
+            producer.produce("t", KILOBYTE, partition=number % 6)
+        assert producer.flush(30) == 0
+        held = {path: sorted(i for topic, i in parts if topic == "t")
+                for path, (_, parts) in log_dirs(cluster.nodes[1].address).items()}
+        lost, kept = held[paths[0]], held[paths[1]]
+        assert len(lost) == len(kept) == 3, held
+        cluster.terminate(1)
+        disks[0].fail()
+        cluster.start_node(1)
+
+        def known():
+            partitions = cluster.metadata(["t"], of=2).topics["t"]
+            return (all(1 in partitions[index].isr for index in kept)
+                    and all(1 not in partitions[index].isr for index in lost))
+
+        wait_until(known, 30, "node 1 in sync where it can be")
+        described = log_dirs(cluster.nodes[1].address)
+        assert described[paths[0]][0] == STORAGE_ERROR
+        assert sorted(i for topic, i in described[paths[1]][1] if topic == "t") == kept
+        for number in range(60):
+            producer.produce("t", KILOBYTE, partition=number % 6)
+        assert producer.flush(30) == 0
+        assert known(), "it stays so"
+        for index in range(6):
+            assert offsets_of(cluster.bootstrap, "t", index, 20) == list(range(20))
+
+
+def test_a_node_without_any_directory_left_tells_the_controller_and_stops(volumes):
+    disk = volumes("last", 64)
+    with Cluster("ottla", count=3, overrides={"min.insync.replicas": 2}) as cluster:
+        cluster.terminate(1)
+        cluster.configure(1, log_dirs=disk.path / "logs",
+                          metadata_log_dir=cluster.nodes[1].directory / "data")
+        cluster.start_node(1)
+        ConfluentAdmin().create(cluster.bootstrap, "t", 6, 3)
+        cluster.wait_in_sync("t")
+        disk.fail()
+        producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 0,
+                             "enable.idempotence": True})
+        delivered = []
+        for number in range(60):
+            producer.produce("t", KILOBYTE, partition=number % 6,
+                             on_delivery=lambda error, _: delivered.append(error))
+        wait_until(lambda: cluster.running() == [2, 3], 30, "node 1 having stopped")
+        assert cluster.nodes[1].process.exit_code == 1, "it says that something is wrong"
+        assert "every log directory is offline" in cluster.log_tail(1)
+        assert producer.flush(60) == 0 and delivered == [None] * 60
+        for index in range(6):
+            assert offsets_of(cluster.bootstrap, "t", index, 10) == list(range(10))

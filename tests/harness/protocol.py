@@ -155,3 +155,25 @@ def coordinator(address, group, timeout=5.0):
     reader = call(address, 10, 0, _string(group), timeout)
     error, node = reader.number("h"), reader.number("i")
     return node if error == 0 else None
+
+
+def fetch(address, topic, partition, offset, timeout=5.0):
+    """Fetch 4: (error code, bytes of record batches) of one partition."""
+    body = struct.pack(">iiiib", -1, 100, 1, 1 << 20, 0)
+    body += struct.pack(">i", 1) + _string(topic)
+    body += struct.pack(">iiqi", 1, partition, offset, 1 << 20)
+    reader = call(address, 1, 4, body, timeout)
+    reader.number("i")  # throttle time
+
+    def one():
+        reader.number("i")
+        error = reader.number("h")
+        reader.number("q"), reader.number("q")
+        reader.array(lambda: (reader.number("q"), reader.number("q")))
+        return error, reader.take(max(reader.number("i"), 0))
+
+    def of_topic():
+        reader.string()
+        return reader.array(one)
+
+    return reader.array(of_topic)[0][0]

@@ -97,7 +97,7 @@ impl Broker {
         let applier = MetadataApplier { core: core.clone(), replicas: replicas.clone(), steps };
         spawn(&core.tasks, applier.run());
         let phase = watch::Sender::new(Phase::CatchingUp);
-        let failure = watch::Sender::new(None);
+        let failure = core.failure.clone();
         let broker = Broker {
             context,
             listeners,
@@ -215,6 +215,7 @@ fn core(options: &BrokerOptions, env: Env) -> Arc<BrokerCore> {
             options.controllers.clone(),
         ),
         metrics: options.metrics.clone(),
+        failure: watch::Sender::new(None),
         tasks: Tasks::new(),
         env,
     })

@@ -17,6 +17,7 @@ use env::{Env, Tasks};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::watch;
 use types::{BrokerEpoch, IncarnationId, NodeId};
 
 /// The part of a broker that everything else stands on.
@@ -36,6 +37,8 @@ pub struct BrokerCore {
     /// Commands to the active controller.
     pub controller: ControllerClient,
     pub metrics: Arc<telemetry::Metrics>,
+    /// Set to why this broker cannot go on.
+    pub failure: watch::Sender<Option<String>>,
     /// Tasks of the main runtime.
     pub tasks: Tasks,
 }

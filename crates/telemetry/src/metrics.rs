@@ -146,6 +146,25 @@ impl Metrics {
         self.0.node.replicas.offline_log_dirs.set(directories as i64);
     }
 
+    /// Replicas with damage that is known.
+    pub fn damaged_replicas(&self, replicas: usize) {
+        self.0.node.replicas.damage.replicas.set(replicas as i64);
+    }
+
+    pub fn quarantined(&self) {
+        self.0.node.replicas.damage.quarantined.inc();
+    }
+
+    /// The scrubber has read this, and found so many damaged places in it.
+    pub fn scrubbed(&self, bytes: u64, findings: u64) {
+        self.0.node.replicas.damage.scrubbed_bytes.inc_by(bytes);
+        self.0.node.replicas.damage.scrub_findings.inc_by(findings);
+    }
+
+    pub fn scrub_round(&self) {
+        self.0.node.replicas.damage.scrub_rounds.inc();
+    }
+
     pub fn slow_follower(&self) {
         self.0.node.replicas.slow_followers.inc();
     }

@@ -65,7 +65,33 @@ pub(crate) struct ReplicaCells {
     pub(crate) offline_log_dirs: Gauge,
     pub(crate) disk_stalls: Counter,
     pub(crate) slow_followers: Counter,
+    pub(crate) damage: DamageCells,
     pub(crate) unwell_log_dirs: Gauge,
+}
+
+/// Damage in logs, and what is done about it.
+#[derive(Default)]
+pub(crate) struct DamageCells {
+    pub(crate) replicas: Gauge,
+    pub(crate) quarantined: Counter,
+    pub(crate) scrubbed_bytes: Counter,
+    pub(crate) scrub_rounds: Counter,
+    pub(crate) scrub_findings: Counter,
+}
+
+impl DamageCells {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Replicas with damage that is known and not repaired";
+        registry.register("damaged_replicas", help, self.replicas.clone());
+        let help = "Damaged replicas that were set aside to be built anew";
+        registry.register("quarantined_replicas", help, self.quarantined.clone());
+        let help = "Bytes that the scrubber has read";
+        registry.register("scrubbed_bytes", help, self.scrubbed_bytes.clone());
+        let help = "Times that the scrubber went over a whole log directory";
+        registry.register("scrub_rounds", help, self.scrub_rounds.clone());
+        let help = "Damaged places that the scrubber found";
+        registry.register("scrub_findings", help, self.scrub_findings.clone());
+    }
 }
 
 /// The cluster, as this node sees it.
@@ -108,6 +134,7 @@ impl ReplicaCells {
         registry.register("isr_expands", help, self.isr_expands.clone());
         let help = "Log directories that failed";
         registry.register("offline_log_dirs", help, self.offline_log_dirs.clone());
+        self.damage.register(registry);
         let help = "Times that a leader here gave up a follower that kept produces waiting";
         registry.register("slow_followers", help, self.slow_followers.clone());
         let help = "Times that a log directory hung for ottla.disk.stall.ms";

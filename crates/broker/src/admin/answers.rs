@@ -1,9 +1,11 @@
 //! From the metadata's words to the admin service's, and from refusals to gRPC statuses.
 
+use log::{Damage, LogManager};
 use metadata::{Broker, ConfigResource, Image, Refusal, Topic};
 use rpc::admin;
+use std::collections::BTreeMap;
 use tonic::{Code, Status};
-use types::{ErrorCode, NodeId, is_internal_topic};
+use types::{ErrorCode, NodeId, TopicPartition, is_internal_topic};
 
 pub fn broker(broker: &Broker) -> admin::Broker {
     let endpoints = broker.endpoints.iter().map(|endpoint| admin::Endpoint {
@@ -19,6 +21,19 @@ pub fn broker(broker: &Broker) -> admin::Broker {
         in_controlled_shutdown: broker.in_controlled_shutdown,
         endpoints: endpoints.collect(),
     }
+}
+
+/// What is damaged here, by partition.
+pub fn damaged_ranges(logs: &LogManager) -> BTreeMap<TopicPartition, Vec<admin::DamagedRange>> {
+    let range = |damage: &Damage| admin::DamagedRange {
+        first_offset: damage.offset.0,
+        end_offset: damage.end_offset.0,
+        file: damage.file.display().to_string(),
+        position: damage.position,
+        reason: damage.error.to_string(),
+    };
+    let damaged = logs.damaged().into_iter();
+    damaged.map(|one| (one.partition, one.damages.iter().map(range).collect())).collect()
 }
 
 pub fn summary(topic: &Topic) -> admin::TopicSummary {

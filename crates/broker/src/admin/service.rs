@@ -12,6 +12,7 @@ use rpc::admin::admin_server::Admin;
 use rpc::admin::*;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
+use types::TopicPartition;
 
 /// How long a command may take.
 const TIMEOUT_MS: i32 = 10_000;
@@ -147,12 +148,14 @@ impl Admin for AdminService {
         let wanted = request.into_inner().topic;
         let image = self.context.image.load();
         let mut partitions = Vec::new();
+        let mut damaged = answers::damaged_ranges(self.context.replicas.logs());
         for id in self.context.replicas.partitions().keys() {
             let Some(topic) = image.topic(id.topic_id) else { continue };
             if !wanted.is_empty() && topic.name != wanted {
                 continue;
             }
             let Some(view) = self.context.replicas.describe_partition(id) else { continue };
+            let name = TopicPartition { topic: topic.name.clone(), partition: id.partition };
             partitions.push(PartitionState {
                 topic: topic.name.clone(),
                 topic_id: id.topic_id.to_string(),
@@ -162,8 +165,22 @@ impl Admin for AdminService {
                 log_start_offset: view.start_offset.0,
                 high_watermark: view.high_watermark.0,
                 log_end_offset: view.end_offset.0,
+                damaged: damaged.remove(&name).unwrap_or_default(),
             });
         }
+        // What is left could not be opened.
+        damaged.retain(|name, _| wanted.is_empty() || name.topic == wanted);
+        partitions.extend(damaged.into_iter().map(|(name, damaged)| PartitionState {
+            topic_id: image.topic_id(&name.topic).map(|id| id.to_string()).unwrap_or_default(),
+            partition: name.partition.0,
+            topic: name.topic,
+            role: "closed".to_owned(),
+            leader_epoch: -1,
+            log_start_offset: -1,
+            high_watermark: -1,
+            log_end_offset: -1,
+            damaged,
+        }));
         Ok(Response::new(DescribePartitionsResponse { partitions }))
     }
 }

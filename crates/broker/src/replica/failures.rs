@@ -6,6 +6,7 @@
 //! - the controller is told until it has answered, so that others lead;
 //! - a partition that may lie in an offline directory is not made anew in another: what it held
 //!   would be forgotten. Kafka does the same;
+//! - a node all of whose directories failed stops, once the controller knows;
 //! - want of space is no failure: what could not be made for it is tried again.
 
 use super::manager::ReplicaManager;
@@ -22,6 +23,8 @@ use types::{LeaderEpoch, TopicIdPartition};
 const REPLICAS_PER_COMMAND_MAX: usize = 1000;
 /// How long after an attempt that was not answered the next one comes.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often a node that serves nothing any more tries to tell so before it stops.
+const TELL_TRIES: u32 = 5;
 
 /// Errors of log directories on their way to whoever acts on them. Cheap to clone.
 #[derive(Clone, Default)]
@@ -60,14 +63,22 @@ impl DirFailures {
     pub async fn run(self, manager: Weak<ReplicaManager>) {
         loop {
             self.0.news.notified().await;
+            let mut tries = 0;
             loop {
                 let Some(manager) = manager.upgrade() else { return };
                 let errors = std::mem::take(&mut *self.lock());
                 let acting = manager.clone();
                 env::tasks::blocking(move || acting.take_offline(&errors)).await;
-                if manager.report_unserved().await {
+                let is_told = manager.report_unserved().await;
+                if manager.logs().directories().is_empty() && (is_told || tries == TELL_TRIES) {
+                    let reason = "every log directory is offline".to_owned();
+                    manager.core().failure.send_replace(Some(reason));
+                    return;
+                }
+                if is_told {
                     break;
                 }
+                tries += 1;
                 drop(manager);
                 tokio::time::sleep(RETRY).await;
             }

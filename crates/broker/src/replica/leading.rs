@@ -3,7 +3,7 @@
 use super::partition::{OutgoingChunk, Partition, Role, State, Subscription};
 use super::session::{Session, epoch_end};
 use env::{Mutant, mutant};
-use log::{AppendError, Appended};
+use log::{AppendError, Appended, ReadError};
 use records::ProducedBatch;
 use replication::{
     Acks, AlterPartitionAnswer, FollowerPosition, Leader, LeaderEffect, Refusal, WaitOutcome,
@@ -238,6 +238,10 @@ impl Partition {
                 };
                 state.subscriptions.insert(session.follower, subscription);
                 session.mark_dirty(self.id);
+                let has_asked = state.asked_from.insert(follower, offset) == Some(offset);
+                if has_asked && offset < leader.end_offset() {
+                    self.examine(offset);
+                }
             }
             Ok(()) => {}
             Err(refusal) => {
@@ -462,7 +466,9 @@ fn plan_chunk(
     if position < end_offset {
         match log.read_plan(position, end_offset, bytes_max, true) {
             Ok(planned) => plan = Some(planned).filter(|plan| !plan.is_empty()),
-            Err(error) => {
+            // The log has told of it once; the follower waits until this replica is repaired.
+            Err(ReadError::Damaged { .. }) => return None,
+            Err(error @ (ReadError::OutOfRange { .. } | ReadError::Io(_))) => {
                 tracing::error!(partition = %partition.name, %error, "cannot plan a chunk");
                 return None;
             }

@@ -57,6 +57,8 @@ pub struct Partition {
     pub(super) health: Arc<DirHealth>,
     /// The image counts this replica among those in sync.
     pub(super) is_member: AtomicBool,
+    /// Its log is damaged and is to be set aside: nobody is to count on it.
+    pub(super) is_damaged: AtomicBool,
     pub topic_metrics: TopicMetrics,
     pub(super) metrics: PartitionMetrics,
     pub(super) state: Mutex<State>,
@@ -75,6 +77,8 @@ pub(super) struct State {
     pub next_token: u64,
     pub fetch_waits: BTreeMap<u64, Arc<FetchWait>>,
     pub subscriptions: BTreeMap<NodeId, Subscription>,
+    /// Where each follower last asked to be sent from.
+    pub asked_from: BTreeMap<NodeId, Offset>,
     /// The newest stream that each follower was heard on; older ones no longer count, nor do those
     /// that a former start of the follower opens late.
     pub newest_sessions: BTreeMap<NodeId, (BrokerEpoch, u64)>,
@@ -131,6 +135,8 @@ pub struct ConsumerRead {
 /// A read that is planned.
 pub struct PlannedRead {
     pub plan: Option<ReadPlan>,
+    /// As clients are told it, with the next: NONE right after an election, while they could seem
+    /// to go back (KIP-207).
     pub high_watermark: Offset,
     pub last_stable_offset: Offset,
     pub log_start_offset: Offset,
@@ -183,6 +189,7 @@ impl Partition {
         Arc::new(Partition {
             health,
             is_member: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
             topic_metrics,
             metrics,
             id,
@@ -196,6 +203,7 @@ impl Partition {
                 next_token: 0,
                 fetch_waits: BTreeMap::new(),
                 subscriptions: BTreeMap::new(),
+                asked_from: BTreeMap::new(),
                 newest_sessions: BTreeMap::new(),
                 early: BTreeMap::new(),
                 is_syncing: false,
@@ -215,9 +223,11 @@ impl Partition {
         self.health.is_stuck()
     }
 
-    /// Whether the leader is told nothing, so that it does not count on a disk that is not well.
+    /// Whether the leader is told nothing, so that it does not count on a disk that is not well or on
+    /// a log that is to go.
     pub(super) fn is_silent(&self) -> bool {
         match self.health.phase() {
+            _ if self.is_damaged.load(Ordering::Acquire) => true,
             Phase::Well => false,
             Phase::Stuck => true,
             Phase::Recovering => !self.is_member.load(Ordering::Acquire),
@@ -299,10 +309,11 @@ impl Partition {
             high_watermark = log.end_offset();
         }
         let last_stable_offset = log.first_unstable_offset().min(high_watermark);
+        let told = |offset| if is_told(&state.role) { offset } else { Offset::NONE };
         let mut planned = PlannedRead {
             plan: None,
-            high_watermark,
-            last_stable_offset,
+            high_watermark: told(high_watermark),
+            last_stable_offset: told(last_stable_offset),
             log_start_offset: log.start_offset(),
             diverging: None,
         };
@@ -323,7 +334,9 @@ impl Partition {
         match log.read_plan(read.offset, bound, read.max_bytes, read.min_one_batch) {
             Ok(plan) => planned.plan = Some(plan),
             Err(ReadError::OutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
-            Err(error) => {
+            // The log has told of it once.
+            Err(error @ ReadError::Damaged { .. }) => return Err(error.code()),
+            Err(error @ ReadError::Io(_)) => {
                 tracing::error!(partition = %self.name, %error, "cannot read");
                 return Err(error.code());
             }
@@ -426,6 +439,15 @@ impl Partition {
     /// and whoever waits for the lock with an older time would bring that.
     pub(super) fn now(&self) -> Monotonic {
         self.shared.env.clock.now()
+    }
+}
+
+/// Whether clients are told the high watermark: a new leader may know of less than they were told
+/// before.
+fn is_told(role: &Role) -> bool {
+    match role {
+        Role::Leading(leader) => leader.told_high_watermark().is_some(),
+        Role::Following(..) | Role::Idle => true,
     }
 }
 

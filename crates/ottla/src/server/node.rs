@@ -52,6 +52,8 @@ pub enum NodeError {
     Broker(#[from] broker::StartError),
     #[error("the controller failed: {0}")]
     Failed(String),
+    #[error("the broker cannot go on: {0}")]
+    BrokerFailed(String),
 }
 
 /// Runs a node until it is told to stop or fails.
@@ -412,7 +414,7 @@ impl<'a> Node<'a> {
         };
         tokio::select! {
             () = told => Ok(()),
-            failure = self.failure() => Err(NodeError::Failed(failure)),
+            failure = self.failure() => Err(failure),
             error = self.announce() => Err(NodeError::Start(error)),
         }
     }
@@ -454,8 +456,21 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Why the controller cannot go on; waits for ever where it can.
-    pub(super) async fn failure(&self) -> String {
+    /// Why the controller or the broker cannot go on; waits for ever where both can.
+    pub(super) async fn failure(&self) -> NodeError {
+        let broker = async {
+            match self.parts.broker.get() {
+                Some(broker) => broker.failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = self.controller_failure() => NodeError::Failed(reason),
+            reason = broker => NodeError::BrokerFailed(reason),
+        }
+    }
+
+    async fn controller_failure(&self) -> String {
         let Some(mut status) = self.parts.controller.get().cloned() else {
             return std::future::pending().await;
         };

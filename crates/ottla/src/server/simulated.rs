@@ -58,7 +58,7 @@ pub async fn run(
         Some(Err(error)) => Err(error),
         Some(Ok(())) => tokio::select! {
             () = stop => Ok(()),
-            failure = node.failure() => Err(NodeError::Failed(failure)),
+            failure = node.failure() => Err(failure),
         },
     };
     if tokio::time::timeout(patience, node.stop()).await.is_err() {
