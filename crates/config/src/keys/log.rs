@@ -58,5 +58,5 @@ pub(super) const KEYS: &[Key] = &[
     key("ottla.disk.stall.ms", Long, "2000", "A log directory in which an append, a read or an awaited sync is out for this long is stuck: its leaderships go to other brokers, and come back once it has answered quickly for a while. Longer than a healthy disk takes beside full writeback, shorter than clients wait. 0: never.").min(0).ms(),
     key("ottla.scrub.bytes.per.second", Long, "8388608", "How fast each log directory's closed segments are read in the background to find damage. 0: never.").min(0).unit(BytesPerSecond),
     key("ottla.scrub.interval.ms", Long, "604800000", "How long after the begin of a background check the next one begins, at the earliest.").min(1).ms(),
-    key("ottla.log.open.files.max", Int, "10000", "Most segments whose files are kept open; the least recently used are closed beyond it.").min(10).later(),
+    key("ottla.log.open.files.max", Int, "10000", "Most segment files (logs and their indexes) that are kept open, over all partitions. Files are opened at their first use; beyond this bound the least recently used are closed, and opened again on demand. Those that were written and not yet synced stay open.").min(10),
 ];
