@@ -21,7 +21,7 @@ _REPORTS = []
 
 def pytest_configure(config):
     # A run that is told to stop cleans up like one that ends.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to stop", returncode=143))
 
 
 @pytest.fixture(scope="session")
