@@ -2,10 +2,16 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-#[allow(dead_code)] // each test file uses a part of it
+#[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
+use env::disk::{DirEntry, MemDisk, Open};
+use env::{Disk, Env, File};
 use records::{BatchBuilder, BatchOptions, NewRecord};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use support::Node;
 use support::kafka::Connection;
 use types::Offset;
@@ -97,8 +103,16 @@ fn unstamped(response: &FetchResponse) -> Vec<Vec<Bytes>> {
 
 #[tokio::test]
 async fn records_of_all_sizes_arrive_as_they_were_sent_by_each_way_of_moving_them() {
-    for transfer in TRANSFERS {
-        let node = Node::start(&[("ottla.fetch.transfer", transfer)]).await;
+    let cold = ColdDisk::default();
+    for (transfer, disk) in [
+        ("sendfile", Env::real().disk),
+        ("pread", Env::real().disk),
+        ("sendfile", Arc::new(MemDisk::new())),
+        ("sendfile", Arc::new(cold.clone())),
+        ("pread", Arc::new(cold.clone())),
+    ] {
+        let env = Env { disk, ..Env::real() };
+        let node = Node::start_with(env, &[("ottla.fetch.transfer", transfer)]).await;
         let mut client = node.connect().await;
         create(&mut client, 3).await;
         // Read at once; through one chunk; by sendfile with a small rest.
@@ -122,6 +136,69 @@ async fn records_of_all_sizes_arrive_as_they_were_sent_by_each_way_of_moving_the
         }
         let later = client.call(12, &fetch(1, 1, 8 << 20)).await;
         assert_eq!(unstamped(&later)[0], sent[0][1..], "{transfer}");
+    }
+    assert!(cold.0.load(Ordering::Relaxed) > 0, "nobody asked what is in memory");
+}
+
+/// A disk with nothing in memory; counts how often it was asked for that.
+#[derive(Clone, Default)]
+struct ColdDisk(Arc<AtomicU64>);
+
+struct ColdFile(Arc<dyn File>, Arc<AtomicU64>);
+
+impl File for ColdFile {
+    fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
+        self.0.write_all_at(buf, position)
+    }
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(buf, position)
+    }
+    fn read_at_now(&self, _: &mut [u8], _: u64) -> io::Result<Option<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Ok(None)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.0.allocate(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl Disk for ColdDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+        let file = env::disk::RealDisk.open(path, how)?;
+        Ok(Arc::new(ColdFile(file, self.0.clone())))
+    }
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        env::disk::RealDisk.create_dir_all(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        env::disk::RealDisk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        env::disk::RealDisk.remove_file(path)
+    }
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        env::disk::RealDisk.remove_dir_all(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        env::disk::RealDisk.list(path)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        env::disk::RealDisk.exists(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        env::disk::RealDisk.sync_dir(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        env::disk::RealDisk.lock(path)
     }
 }
 
