@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness import Cluster, protocol, wait_until
-from harness.logs import compare_replicas
+from harness.logs import compare_replicas, read_checkpoint
 from kafka.record import MemoryRecords
 from load import read_all
 
@@ -15,7 +15,8 @@ TOPIC = "t"
 RECORDS = 4000
 STORAGE_ERROR = 56
 # A round of the scrubber begins as soon as the one before it is over.
-SCRUBBED = {"ottla.scrub.interval.ms": 500, "ottla.scrub.bytes.per.second": 100 << 20}
+SCRUBBED = {"ottla.scrub.interval.ms": 500, "ottla.scrub.bytes.per.second": 100 << 20,
+            "log.flush.offset.checkpoint.interval.ms": 200}
 _PATIENCE = 60
 
 
@@ -72,6 +73,12 @@ class Data:
             content = file.read()
             file.seek(content.index(b"x" * 500, len(content) // 2) + 100)
             file.write(b"y")
+
+    def wait_synced(self, id):
+        """Waits until a start would not look at the first segment: damage in it is no torn tail."""
+        second = int(sorted(self.replica(id).glob("*.log"))[1].stem)
+        file = self.cluster.data_directory(id) / "recovery-point-offset-checkpoint"
+        wait_until(lambda: read_checkpoint(file)[f"{TOPIC}-0"] >= second, 30, "a recovery point")
 
     def in_sync(self):
         self.cluster.wait_in_sync(TOPIC, _PATIENCE)
@@ -135,6 +142,7 @@ def test_a_damaged_leader_hands_over_before_it_is_built_anew(cluster):
 def test_damage_done_while_a_node_is_down_is_found_after_its_start(cluster):
     data = Data(cluster)
     for id in cluster.nodes:
+        data.wait_synced(id)
         cluster.kill(id)
         data.damage(id)
         cluster.start_node(id)
@@ -182,6 +190,7 @@ def test_the_only_copy_serves_what_is_sound_and_is_never_removed():
         assert all(found == data.expected[offset] for offset, found in read.items())
         assert not data.set_aside(1) and data.replica(1).is_dir()
         # A restart changes nothing.
+        data.wait_synced(1)
         cluster.restart(1)
         wait_until(lambda: metric(cluster, 1, "damaged_replicas") == 1, _PATIENCE, "its being known")
         assert protocol.fetch(address, TOPIC, 0, refused[0])[0] == STORAGE_ERROR
