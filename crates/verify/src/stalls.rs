@@ -12,7 +12,7 @@ use types::TopicPartition;
 use crate::history::{At, ClientNumber, Event, HEAL, Outcome, Sent};
 
 /// Shorter times between two acknowledgements are the clients' own pace.
-const PAUSE_MIN: u64 = 50_000;
+const PAUSE_MIN: u64 = 20_000;
 /// Most pauses kept for each partition; then the shorter half is dropped.
 const PAUSES_KEPT_MAX: usize = 10_000;
 
