@@ -22,7 +22,8 @@ fn kind(before: &Partition, after: &Partition) -> Option<ElectionKind> {
     if !after.has_leader() || after.leader == before.leader {
         return None;
     }
-    let was_in_sync = before.isr.contains(&after.leader) || before.elr.contains(&after.leader);
+    let was_in_sync =
+        before.known_isr().contains(&after.leader) || before.elr.contains(&after.leader);
     // A leader that stays in sync was not lost: it handed over to the preferred one.
     let was_lost = !before.has_leader() || !after.isr.contains(&before.leader);
     let is_preferred = after.preferred_leader() == after.leader;

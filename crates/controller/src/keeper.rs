@@ -12,7 +12,10 @@ use crate::status::Status;
 use crate::store::identity::Identity;
 use crate::view::View;
 use env::{Env, Tasks};
-use metadata::{Command, ElectionKind, ElectionScope, Reply};
+use metadata::{
+    Command, ConfigAlteration, ConfigChange, ConfigOperation, ConfigResource, ElectionKind,
+    ElectionScope, MIN_INSYNC_REPLICAS, Reply,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -47,6 +50,7 @@ impl Keeper {
         let (sender, status) = watch::channel(self.status(&failures));
         tasks.spawn(self.clone().remember_cluster());
         tasks.spawn(self.clone().name_cluster());
+        tasks.spawn(self.clone().settle_minimum());
         tasks.spawn(self.clone().watch_brokers());
         let prober = Prober {
             env: self.env.clone(),
@@ -163,6 +167,51 @@ impl Keeper {
             if self.submitter.submit(Command::NameCluster { cluster_id }).await.is_err() {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
+        }
+    }
+
+    /// A cluster has one `min.insync.replicas` for all brokers, in its metadata: the first active
+    /// controller's file gives it.
+    async fn settle_minimum(self) {
+        let Some(in_file) = self.options.topics.min_insync_replicas else { return };
+        let mut terms = self.activity.watch();
+        loop {
+            if terms.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            let image = self.view.image();
+            if let Some(known) =
+                image.configs(&ConfigResource::ClusterDefault).get(MIN_INSYNC_REPLICAS)
+            {
+                if *known != in_file.to_string() {
+                    tracing::warn!(
+                        in_file,
+                        cluster = known,
+                        "{MIN_INSYNC_REPLICAS} of the cluster counts, not the file's"
+                    );
+                }
+                return;
+            }
+            if image.cluster_id().is_none() || !self.set_minimum(in_file).await {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+
+    async fn set_minimum(&self, value: u32) -> bool {
+        let change = ConfigChange {
+            name: MIN_INSYNC_REPLICAS.to_owned(),
+            operation: ConfigOperation::Set,
+            value: Some(value.to_string()),
+        };
+        let resource = ConfigResource::ClusterDefault;
+        let resources = vec![ConfigAlteration { resource, changes: vec![change] }];
+        let command = Command::IncrementalAlterConfigs { resources, validate_only: false };
+        match self.submitter.submit(command).await {
+            Ok((Reply::ConfigsAltered(outcomes), _)) => {
+                outcomes.iter().all(|one| one.outcome.is_ok())
+            }
+            Ok(_) | Err(SubmitError::NotActive | SubmitError::Overloaded) => false,
         }
     }
 

@@ -90,11 +90,19 @@ pub struct TopicDefaults {
     pub replication_factor: i16,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election: bool,
+    /// `min.insync.replicas`: a cluster that has none for all brokers gets this one, so that the
+    /// controller knows when a replica is an eligible leader (KIP-966). `None`: it gets none.
+    pub min_insync_replicas: Option<u32>,
 }
 
 impl Default for TopicDefaults {
     fn default() -> TopicDefaults {
-        TopicDefaults { partitions: 1, replication_factor: 1, unclean_leader_election: false }
+        TopicDefaults {
+            partitions: 1,
+            replication_factor: 1,
+            unclean_leader_election: false,
+            min_insync_replicas: None,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use types::{
 };
 
 /// `min.insync.replicas`, as a topic's and as a broker default's key.
-pub(crate) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+pub const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 static NO_VALUES: ConfigValues = ConfigValues::new();
 

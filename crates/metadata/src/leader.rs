@@ -71,7 +71,14 @@ pub fn choose(
     }
     next.elr = eligible(partition, &next.isr, target.lost);
     match elect(&next, target.election, is_live) {
-        Elected::Clean(leader) => next.leader = leader,
+        Elected::Clean(leader) => {
+            // The last leader known (KIP-966's balanced recovery): it comes back by itself, though
+            // it may have lost records, since nobody has more. It is not said to be whole.
+            if partition.last_known_elr.contains(&leader) {
+                next.leader_recovery = LeaderRecovery::Recovering;
+            }
+            next.leader = leader;
+        }
         Elected::Eligible(leader) => {
             // The last members of the ISR are not live, but what they hold is whole.
             next.leader = leader;
@@ -93,6 +100,9 @@ pub fn choose(
     if next.isr.len() >= target.min_isr.min(next.replicas.len()) {
         next.elr.clear();
     }
+    if next.has_leader() {
+        next.last_known_elr.clear();
+    }
     if next == *partition {
         return None;
     }
@@ -111,10 +121,17 @@ fn eligible(partition: &Partition, next_isr: &[NodeId], lost: Option<NodeId>) ->
 }
 
 /// The last member of the ISR may have lost records, while an eligible replica that is away has
-/// not: that one is waited for. Without any, the last leader is the best there is.
+/// not: that one is waited for. Without any, the last leader is the best there is, and is said to be
+/// that alone.
 fn replace_lost(next: &mut Partition, lost: Option<NodeId>) {
-    if next.isr.iter().all(|member| lost == Some(*member)) && !next.elr.is_empty() {
+    if next.isr.iter().any(|member| lost != Some(*member)) {
+        return;
+    }
+    if next.elr.is_empty() {
+        next.last_known_elr.clone_from(&next.isr);
+    } else {
         next.isr = vec![next.elr.remove(0)];
+        next.last_known_elr.clear();
     }
 }
 

@@ -44,7 +44,7 @@ pub use config::{
     ConfigChange, ConfigOperation, ConfigResource, ConfigRules, ConfigValues, PlainConfigRules,
 };
 pub use decide::{DecideContext, DecidedBatch, Decision, decide, decide_batch};
-pub use image::Image;
+pub use image::{Image, MIN_INSYNC_REPLICAS};
 pub use leader::{Election, PartitionTarget, choose};
 pub use names::{check_topic_name, collision_name};
 pub use partition::{LeaderRecovery, Partition};

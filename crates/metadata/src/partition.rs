@@ -22,6 +22,10 @@ pub struct Partition {
     /// `min.insync.replicas`, or brought it there. They hold every committed record and may lead
     /// where no member of the ISR is live. Disjoint from `isr`; empty while that holds the minimum.
     pub elr: Vec<NodeId>,
+    /// The last leader, where it may have lost records as the last member of the ISR, and nobody is
+    /// eligible: no replica is known to hold what was committed. `isr` names it still, since it is
+    /// the one to wait for; [`Partition::known_isr`] does not.
+    pub last_known_elr: Vec<NodeId>,
     /// A member of `isr`, or [`NodeId::NONE`].
     pub leader: NodeId,
     /// Raised with every change of the leader.
@@ -39,6 +43,7 @@ impl Partition {
             replicas,
             isr,
             elr: Vec::new(),
+            last_known_elr: Vec::new(),
             leader_epoch: LeaderEpoch(0),
             partition_epoch: PartitionEpoch(0),
             leader_recovery: LeaderRecovery::Recovered,
@@ -51,6 +56,12 @@ impl Partition {
 
     pub fn preferred_leader(&self) -> NodeId {
         self.replicas.first().copied().unwrap_or(NodeId::NONE)
+    }
+
+    /// The replicas known to hold every committed record, as users are told: empty where the last
+    /// of them may have lost some.
+    pub fn known_isr(&self) -> &[NodeId] {
+        if self.last_known_elr.is_empty() { &self.isr } else { &[] }
     }
 
     pub fn is_replica(&self, broker: NodeId) -> bool {

@@ -49,6 +49,7 @@ fn records() -> Vec<Record> {
                 replicas: vec![NodeId(1), NodeId(2), NodeId(3)],
                 isr: vec![NodeId(2)],
                 elr: vec![NodeId(3)],
+                last_known_elr: Vec::new(),
                 leader: NodeId::NONE,
                 leader_epoch: LeaderEpoch(5),
                 partition_epoch: PartitionEpoch(9),

@@ -485,7 +485,7 @@ fn is_left_out(
     match mutation {
         Some(Mutation::SilentLoss) => {
             let same = Partition { partition_epoch: former.partition_epoch, ..next.clone() };
-            same == *former
+            same == *former && commands.iter().all(|it| matches!(it, Command::FailReplicas(_)))
         }
         Some(Mutation::LastMemberStays) => former.isr.len() == 1 && fails(former.isr[0]),
         _ => false,

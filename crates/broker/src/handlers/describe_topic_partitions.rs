@@ -110,9 +110,9 @@ impl Page<'_> {
             leader_id: view.leader.0,
             leader_epoch: partition.leader_epoch.0,
             replica_nodes: topics::ids(&partition.replicas),
-            isr_nodes: topics::ids(&partition.isr),
+            isr_nodes: topics::ids(partition.known_isr()),
             eligible_leader_replicas: Some(topics::ids(&partition.elr)),
-            last_known_elr: Some(Vec::new()),
+            last_known_elr: Some(topics::ids(&partition.last_known_elr)),
             offline_replicas: view.offline,
         }
     }

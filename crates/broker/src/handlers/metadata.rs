@@ -190,7 +190,7 @@ impl View<'_> {
                 leader_id: view.leader.0,
                 leader_epoch: partition.leader_epoch.0,
                 replica_nodes: topics::ids(&partition.replicas),
-                isr_nodes: topics::ids(&partition.isr),
+                isr_nodes: topics::ids(partition.known_isr()),
                 offline_replicas: view.offline,
             }
         });

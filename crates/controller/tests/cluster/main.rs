@@ -165,6 +165,33 @@ fn a_wiped_disk_joins_again_as_another_member() {
     });
 }
 
+/// What leaders know from the files of their nodes, the controller would not: nobody would be an
+/// eligible leader.
+#[test]
+fn the_first_controllers_minimum_of_replicas_in_sync_is_the_clusters() {
+    run(async {
+        let minimum = |options: &mut controller::ControllerOptions| {
+            options.topics.min_insync_replicas = Some(2);
+        };
+        let mut cluster = Cluster::new(3, minimum);
+        cluster.start_all();
+        let active = cluster.active().await;
+        let settled = async {
+            let mut version = MetadataVersion(0);
+            let mut image = Image::default();
+            loop {
+                (image, _) = follow(&cluster, active, image, version).await;
+                let values = image.configs(&metadata::ConfigResource::ClusterDefault);
+                if let Some(value) = values.get(metadata::MIN_INSYNC_REPLICAS) {
+                    return value.clone();
+                }
+                version = MetadataVersion(image.version().0 + 1);
+            }
+        };
+        assert_eq!(within("the minimum", settled).await, "2");
+    });
+}
+
 #[test]
 fn a_node_far_behind_catches_up_by_snapshot() {
     run(async {

@@ -128,6 +128,7 @@ fn partition_out(state: &Partition) -> proto::PartitionRecord {
         partition_epoch: state.partition_epoch.0,
         leader_recovery: recovery_out(state.leader_recovery),
         elr: nodes_out(&state.elr),
+        last_known_elr: nodes_out(&state.last_known_elr),
     }
 }
 
@@ -136,6 +137,7 @@ fn partition_in(record: proto::PartitionRecord) -> Result<Partition, DecodeError
         replicas: nodes_in(record.replicas),
         isr: nodes_in(record.isr),
         elr: nodes_in(record.elr),
+        last_known_elr: nodes_in(record.last_known_elr),
         leader: NodeId(record.leader),
         leader_epoch: LeaderEpoch(record.leader_epoch),
         partition_epoch: PartitionEpoch(record.partition_epoch),

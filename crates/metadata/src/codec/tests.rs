@@ -30,12 +30,14 @@ fn resource() -> impl Strategy<Value = ConfigResource> {
 }
 
 fn partition() -> impl Strategy<Value = Partition> {
-    let lists = (nodes(), nodes(), nodes());
-    (lists, any::<[i32; 3]>(), recovery()).prop_map(|((replicas, isr, elr), numbers, recovery)| {
+    let lists = (nodes(), nodes(), nodes(), nodes());
+    (lists, any::<[i32; 3]>(), recovery()).prop_map(|(lists, numbers, recovery)| {
+        let (replicas, isr, elr, last_known_elr) = lists;
         Partition {
             replicas,
             isr,
             elr,
+            last_known_elr,
             leader: NodeId(numbers[0]),
             leader_epoch: LeaderEpoch(numbers[1]),
             partition_epoch: PartitionEpoch(numbers[2]),

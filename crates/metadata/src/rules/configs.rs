@@ -58,6 +58,7 @@ fn run<'a>(
         for (index, resource) in resources.iter().enumerate() {
             let outcome = check_resource(draft, resources, resource)
                 .and_then(|()| values_of(draft, index))
+                .and_then(|values| keeps_minimum(draft, resource, values))
                 .map(|values| write(draft, resource, &values));
             outcomes.push(ConfigOutcome { resource: (*resource).clone(), outcome });
         }
@@ -100,6 +101,25 @@ fn check_keys<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The cluster's `min.insync.replicas` may change, not go: what each node's file says instead is not
+/// known here, so nobody would be an eligible leader (Kafka refuses the same).
+fn keeps_minimum(
+    draft: &Draft<'_>,
+    resource: &ConfigResource,
+    values: ConfigValues,
+) -> Result<ConfigValues, Refusal> {
+    let had_it = draft.image().configs(resource).contains_key(MIN_INSYNC_REPLICAS);
+    let goes = had_it && !values.contains_key(MIN_INSYNC_REPLICAS);
+    match resource {
+        ConfigResource::ClusterDefault if goes => Err(invalid(format!(
+            "{MIN_INSYNC_REPLICAS} of all brokers cannot be removed, only set"
+        ))),
+        ConfigResource::ClusterDefault | ConfigResource::Broker(_) | ConfigResource::Topic(_) => {
+            Ok(values)
+        }
+    }
 }
 
 /// Writes the difference between the resource's values and `values`.

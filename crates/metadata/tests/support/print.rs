@@ -17,12 +17,16 @@ pub fn partition(state: &Partition) -> String {
         LeaderRecovery::Recovered => "",
         LeaderRecovery::Recovering => " RECOVERING",
     };
+    let known = match state.last_known_elr.is_empty() {
+        true => String::new(),
+        false => format!(" last_known={}", nodes(&state.last_known_elr)),
+    };
     let elr = match state.elr.is_empty() {
         true => String::new(),
         false => format!(" elr={}", nodes(&state.elr)),
     };
     format!(
-        "replicas={} isr={}{elr} leader={} leader_epoch={} epoch={}{recovering}",
+        "replicas={} isr={}{elr}{known} leader={} leader_epoch={} epoch={}{recovering}",
         nodes(&state.replicas),
         nodes(&state.isr),
         state.leader,

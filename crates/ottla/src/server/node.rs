@@ -312,6 +312,8 @@ impl<'a> Node<'a> {
             .broker_value("unclean.leader.election.enable");
         options.topics.unclean_leader_election =
             unclean.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let minimum = config::Layers::fixed(&config.properties).broker_value("min.insync.replicas");
+        options.topics.min_insync_replicas = minimum.and_then(|value| value.parse().ok());
         options.config_rules = Arc::new(TableRules { fixed: config.properties.clone() });
         options
     }

@@ -151,6 +151,10 @@ impl Reader {
 
     async fn watermark(&mut self, fetch: FetchObservation) {
         let (end, ended) = (fetch.high_watermark.0, At::from(fetch.ended));
+        // Not told: its leader was just elected.
+        if end < 0 {
+            return;
+        }
         if let Some((before, at)) = self.watermarks.get(&fetch.partition)
             && end >= *before
             && ended.0 < at.0 + WATERMARK_EVERY

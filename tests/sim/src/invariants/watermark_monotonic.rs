@@ -18,24 +18,31 @@ impl Invariant for WatermarkMonotonic {
     }
 
     fn observe(&mut self, fact: &Fact, view: &View<'_>, _: &Committed) -> Result<(), String> {
-        let Fact::Watermark { partition, node, led: Some(epoch), offset } = fact else {
+        let (partition, node, epoch) = match fact {
+            Fact::Watermark { partition, node, led: Some(epoch), offset } => {
+                let own = self.shown.entry((*partition, *epoch)).or_insert(*offset);
+                if *own > *offset {
+                    return Err(format!(
+                        "{node} in epoch {epoch} went back from {own} to {offset}"
+                    ));
+                }
+                *own = *offset;
+                (partition, node, epoch)
+            }
+            Fact::LeaderBegan { partition, node, epoch, .. } => (partition, node, epoch),
+            _ => return Ok(()),
+        };
+        let led = view.nodes[node].led(*partition).filter(|(_, led)| led == epoch);
+        let Some(told) = led.and_then(|(leader, _)| leader.told_high_watermark()) else {
             return Ok(());
         };
-        let own = self.shown.entry((*partition, *epoch)).or_insert(*offset);
-        if *own > *offset {
-            return Err(format!("{node} in epoch {epoch} went back from {own} to {offset}"));
-        }
-        *own = *offset;
-        let is_known = view.nodes[node]
-            .led(*partition)
-            .is_some_and(|(leader, led)| led == *epoch && leader.told_high_watermark().is_some());
         let earlier = self.shown.range(..(*partition, *epoch)).rev();
         let mut earlier = earlier.take_while(|((other, _), _)| other == partition);
-        match earlier.find(|(_, shown)| **shown > *offset) {
-            Some(((_, before), shown)) if is_known => Err(format!(
-                "{node} in epoch {epoch} shows {offset}, epoch {before} had shown {shown}"
+        match earlier.find(|(_, shown)| **shown > told) {
+            Some(((_, before), shown)) => Err(format!(
+                "{node} in epoch {epoch} tells {told}, epoch {before} had shown {shown}"
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }
