@@ -21,6 +21,9 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_millis(1000);
 /// cluster's network has.
 const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// The largest HTTP/2 frame: with the usual 16 KiB, a chunk of records takes dozens of system calls
+/// on either side.
+const FRAME_BYTES_MAX: u32 = 512 * 1024;
 /// Largest message that a client of these channels accepts (replaces tonic's 4 MiB).
 pub const MESSAGE_BYTES_MAX: usize = 128 * 1024 * 1024;
 
@@ -32,7 +35,8 @@ pub fn channel(net: &Arc<dyn Network>, address: &str) -> Result<Channel, tonic::
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX);
     let connector = Connector { net: net.clone(), address: address.to_owned() };
     Ok(endpoint.connect_with_connector_lazy(connector))
 }

@@ -33,7 +33,7 @@ pub(super) const KEYS: &[Key] = &[
     key("connections.max.reauth.ms", Long, "0", "How long an authenticated session may last.").min(0).ms().later(),
     key("connection.failed.authentication.delay.ms", Int, "100", "The wait before a connection that failed to authenticate is closed.").min(0).ms().later(),
     key("fetch.max.bytes", Int, "57671680", "The most that one fetch of a consumer is answered with.").min(1024).bytes(),
-    key("ottla.fetch.transfer", String, "auto", "How records go from the page cache to a consumer's socket: `sendfile`, by the system alone; `pread`, through a small buffer of the connection; `auto`, the one that was measured faster, which is `pread` today. Records that are not in memory are always read by a thread of their own.").valid(OneOf(FetchTransfer::NAMES)),
+    key("ottla.fetch.transfer", String, "auto", "How records go from the page cache to a consumer's socket: `sendfile`, by the system alone; `pread`, through a small buffer of the connection; `auto`, the one that was measured better, which is `sendfile` today (where a file or system cannot, `pread`). Records that are not in memory are always read by a thread of their own.").valid(OneOf(FetchTransfer::NAMES)),
     key("max.incremental.fetch.session.cache.slots", Int, "1000", "Fetch sessions kept; 0 keeps none, so that each fetch names all its partitions.").min(0),
     key("max.request.partition.size.limit", Int, "2000", "Most partitions that one DescribeTopicPartitions answer holds.").min(1),
     key("request.timeout.ms", Int, "30000", "How long a request of this node to another may take.").min(1).ms(),
