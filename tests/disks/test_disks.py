@@ -180,6 +180,13 @@ def test_a_directory_that_fails_at_the_start_is_missed_and_nothing_is_made_anew(
             producer.produce("t", KILOBYTE, partition=number % 6)
         assert producer.flush(30) == 0
         assert known(), "it stays so"
+        # The directory is back at the next start, with what it held.
+        cluster.terminate(1)
+        disks[0].power_up()
+        cluster.start_node(1)
+        cluster.wait_in_sync("t")
+        described = log_dirs(cluster.nodes[1].address)
+        assert sorted(i for topic, i in described[paths[0]][1] if topic == "t") == lost
         for index in range(6):
             assert offsets_of(cluster.bootstrap, "t", index, 20) == list(range(20))
 

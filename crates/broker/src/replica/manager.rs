@@ -374,7 +374,9 @@ impl ReplicaManager {
         let log_config = log_config(&config, &self.core.config);
         let is_new = at.partition_epoch.0 == 0 && at.leader_epoch.0 == 0;
         let may_be_offline = self.logs.has_offline() && self.logs.get(&name).is_none();
-        if may_be_offline && !is_new && at.in_isr(self.core.node_id) {
+        // Not even where nobody counts on it: when the directory is back, the partition would be in
+        // two.
+        if may_be_offline && !is_new {
             self.unserved.fail(id);
             self.shared.failures.wake();
             return Err("it may lie in a log directory that is offline".to_owned());

@@ -2,7 +2,7 @@
 //!
 //! Promises: records go out only within the follower's credit; a partition with news is sent soon,
 //! a mere move of its high watermark within [`WATERMARK_DELAY`]; no partition starves another, as
-//! each gives at most one chunk per response.
+//! each gives at most one chunk per response, and they take turns over responses.
 //! Does not: decide what a follower may have; [`super::Partition`] and its machine do.
 
 use super::ReplicaManager;
@@ -11,6 +11,7 @@ use crate::broker::spawn;
 use env::Tasks;
 use rpc::replica::{Chunk, EpochEnd, FollowRequest, FollowResponse, Hello, Position};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -50,6 +51,8 @@ struct Queue {
     moved: BTreeSet<TopicIdPartition>,
     /// Answers that are made already: refusals and divergences.
     ready: Vec<Chunk>,
+    /// The partition that was served last.
+    last: Option<TopicIdPartition>,
 }
 
 impl Session {
@@ -123,13 +126,13 @@ impl Session {
     /// The next response: ready answers, then a chunk for each partition with news, while the
     /// credit lasts.
     fn collect(&self, manager: &ReplicaManager) -> FollowResponse {
-        let (mut chunks, mut dirty) = {
+        let (mut chunks, mut dirty, mut last) = {
             let mut queue = self.lock();
-            (std::mem::take(&mut queue.ready), std::mem::take(&mut queue.dirty))
+            (std::mem::take(&mut queue.ready), std::mem::take(&mut queue.dirty), queue.last)
         };
         let mut budget = RESPONSE_BYTES_MAX;
         while budget > 0 && self.credit_bytes.load(Ordering::Acquire) > 0 {
-            let Some(id) = dirty.pop_first() else { break };
+            let Some(id) = take_turn(&mut dirty, &mut last) else { break };
             let Some(partition) = manager.partition(&id) else { continue };
             let Some(chunk) = partition.next_chunk(self, CHUNK_BYTES_MAX.min(budget)) else {
                 continue;
@@ -141,9 +144,24 @@ impl Session {
             }
             chunks.push(into_wire(&id, chunk));
         }
-        self.lock().dirty.append(&mut dirty);
+        let mut queue = self.lock();
+        queue.dirty.append(&mut dirty);
+        queue.last = last;
         FollowResponse { chunks }
     }
+}
+
+/// Takes the next partition in turn, the one after that which was served last: where all have more
+/// than goes into a response, the first ones would starve the others.
+fn take_turn(
+    dirty: &mut BTreeSet<TopicIdPartition>,
+    last: &mut Option<TopicIdPartition>,
+) -> Option<TopicIdPartition> {
+    let after = |last| dirty.range((Bound::Excluded(last), Bound::Unbounded)).next().copied();
+    let id = last.and_then(after).or_else(|| dirty.first().copied())?;
+    dirty.remove(&id);
+    *last = Some(id);
+    Some(id)
 }
 
 /// Runs one stream until either side ends it.
@@ -245,4 +263,26 @@ fn into_wire(id: &TopicIdPartition, chunk: OutgoingChunk) -> Chunk {
 /// A divergence as the stream says it.
 pub fn epoch_end(end: types::EpochOffset) -> EpochEnd {
     EpochEnd { epoch: end.epoch.0, end_offset: end.offset.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_that_always_have_more_take_turns() {
+        let id = |number: u8| TopicIdPartition {
+            topic_id: Uuid([number; 16]),
+            partition: PartitionIndex(0),
+        };
+        let (mut dirty, mut last) = (BTreeSet::from([id(1), id(2), id(3)]), None);
+        let mut served = Vec::new();
+        for _ in 0..7 {
+            // One fits into each response, and has more.
+            let next = take_turn(&mut dirty, &mut last).expect("one of three");
+            dirty.insert(next);
+            served.push(next.topic_id.0[0]);
+        }
+        assert_eq!(served, [1, 2, 3, 1, 2, 3, 1]);
+    }
 }

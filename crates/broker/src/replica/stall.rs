@@ -114,6 +114,8 @@ pub struct StallRule {
     blind_until: Monotonic,
     /// Since when every answer was quick.
     quick_since: Monotonic,
+    /// When it last became well again; `None`: it has always been.
+    well_since: Option<Monotonic>,
     rest: Duration,
 }
 
@@ -127,6 +129,7 @@ impl StallRule {
             looked: now,
             blind_until: now,
             quick_since: now,
+            well_since: None,
             rest: limit * REST_LIMITS,
         }
     }
@@ -150,15 +153,18 @@ impl StallRule {
         if next == self.phase {
             return None;
         }
-        match (self.phase, next) {
-            (Phase::Recovering, Phase::Stuck) => self.rest = (self.rest * 2).min(REST_MAX),
-            (_, Phase::Recovering) => self.quick_since = now,
-            (_, Phase::Well) => self.quick_since = now,
-            // Well for long: what was before does not count any more.
-            (Phase::Well, Phase::Stuck) if now.since(self.quick_since) > REST_MAX => {
-                self.rest = self.limit * REST_LIMITS;
+        match next {
+            Phase::Well => self.well_since = Some(now),
+            Phase::Recovering => self.quick_since = now,
+            Phase::Stuck => {
+                // Well for long, or always: what was before does not count any more.
+                let was_well = self.phase == Phase::Well
+                    && self.well_since.is_none_or(|since| now.since(since) > REST_MAX);
+                self.rest = match was_well {
+                    true => self.limit * REST_LIMITS,
+                    false => (self.rest * 2).min(REST_MAX),
+                };
             }
-            (_, Phase::Stuck) => self.rest = (self.rest * 2).min(REST_MAX),
         }
         self.phase = next;
         Some(next)
