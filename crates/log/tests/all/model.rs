@@ -7,7 +7,10 @@
 use crate::compaction::{go_on, options};
 use crate::support::*;
 use bytes::Bytes;
-use log::{CleanupPolicy, CompactionConfig, LogConfig, LogHandle, PartitionLog, compact};
+use log::{
+    CleanupPolicy, CompactionConfig, LogConfig, LogHandle, OpenFiles, PartitionLog, ScrubCursor,
+    compact,
+};
 use proptest::prelude::*;
 use records::Batch;
 use std::collections::BTreeMap;
@@ -36,6 +39,8 @@ enum Op {
         back: i64,
     },
     Retain,
+    /// Everything that is synced is read and found sound.
+    Scrub,
     Compact,
     /// Everything is synced, checkpointed and committed: compaction may touch it.
     Settle,
@@ -62,6 +67,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..8i64).prop_map(|back| Op::HighWatermark { back }),
         1 => (0..20i64).prop_map(|back| Op::AdvanceStart { back }),
         2 => Just(Op::Retain),
+        1 => Just(Op::Scrub),
         3 => Just(Op::Compact),
         2 => Just(Op::Settle),
         2 => Just(Op::Sync),
@@ -132,7 +138,7 @@ fn check_compaction(ever: &[Batch], held: &[Batch], new: &[Batch], end: i64) {
     let all = ever.iter().chain(held);
     let by_place: BTreeMap<_, &Batch> = all.map(|batch| (place(batch), batch)).collect();
     let mut newest = BTreeMap::new();
-    let mut producers = BTreeMap::new();
+    let mut producers: BTreeMap<i64, _> = BTreeMap::new();
     for batch in held.iter().filter(|batch| batch.header.end_offset().0 <= end) {
         newest.extend(records_of(batch).into_iter().map(|record| (record.key.clone(), record)));
         producers.insert(batch.header.producer_id.0, place(batch));
@@ -147,6 +153,13 @@ fn check_compaction(ever: &[Batch], held: &[Batch], new: &[Batch], end: i64) {
     let kept: Vec<records::Record> = new.iter().flat_map(records_of).collect();
     assert!(newest.values().all(|record| kept.contains(record)), "a key lost its newest record");
     producers.remove(&-1);
+    // A crash may bring back an older segment that retention had deleted, and not a newer one.
+    for batch in ever.iter().filter(|batch| batch.header.end_offset().0 <= end) {
+        let id = batch.header.producer_id.0;
+        if producers.get(&id).is_some_and(|last| *last < place(batch)) {
+            producers.remove(&id);
+        }
+    }
     let places: Vec<_> = new.iter().map(place).collect();
     assert!(producers.values().all(|last| places.contains(last)), "a producer lost its last batch");
 }
@@ -182,7 +195,8 @@ fn config() -> LogConfig {
 
 impl Run {
     fn new() -> Run {
-        let world = World::new(config());
+        // Few enough that files are closed and opened again all the time.
+        let world = World { files: OpenFiles::new(3), ..World::new(config()) };
         let log = LogHandle::new(world.create());
         let (model, ever) = (Model::default(), Vec::new());
         Run { world, log, model, synced: 0, ever, stop: None, compacting: None }
@@ -240,6 +254,7 @@ impl Run {
                 });
                 ok(done.is_ok());
             }
+            Op::Scrub => self.scrub(),
             Op::Compact => ok(self.compact()),
             Op::Settle => {
                 let done = self.log.lock().flush().is_ok();
@@ -291,6 +306,18 @@ impl Run {
             self.model = self.after_compaction(&self.model, &held, end);
         }
         done
+    }
+
+    fn scrub(&self) {
+        let mut at = ScrubCursor::default();
+        loop {
+            let scrubbed = self.log.scrub(at, 150).unwrap();
+            assert_eq!(scrubbed.damage, None);
+            at = scrubbed.next;
+            if scrubbed.is_at_end {
+                return;
+            }
+        }
     }
 
     fn checkpoint(&mut self) {
@@ -455,6 +482,7 @@ impl Run {
             let at = log.epoch_at(header.base_offset.max(start)).unwrap_or(header.leader_epoch);
             assert_eq!(at, header.leader_epoch, "at {}", header.base_offset);
         }
+        assert_eq!(log.damages(), [], "nothing is damaged here");
         self.check_producers(log);
         self.check_known(log);
     }
@@ -477,12 +505,12 @@ impl Run {
 
 /// `PROPTEST_CASES` asks for more.
 fn cases() -> u32 {
-    ProptestConfig::default().cases.max(400)
+    ProptestConfig::default().cases.max(2000)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 2_000,
         failure_persistence: None,
         ..ProptestConfig::with_cases(cases())
     })]
@@ -545,5 +573,37 @@ fn a_producers_history_is_known_after_cuts_of_a_compacted_log() {
         Op::Append { producer: 0, count: 2 },
         Op::Append { producer: 0, count: 1 },
         Op::Truncate { back: 4 },
+    ]);
+}
+
+#[test]
+fn a_producer_whose_newest_segment_was_deleted_is_no_business_of_compaction() {
+    script(&[
+        Op::Append { producer: 0, count: 1 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Replicate { batches: 4 },
+        Op::NewEpoch,
+        Op::Replicate { batches: 4 },
+        Op::Truncate { back: 2 },
+        Op::Append { producer: 3, count: 1 },
+        Op::Append { producer: 0, count: 2 },
+        Op::Append { producer: 0, count: 2 },
+        Op::Append { producer: 3, count: 1 },
+        Op::Append { producer: 0, count: 1 },
+        Op::HighWatermark { back: 0 },
+        Op::Replicate { batches: 5 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Replicate { batches: 1 },
+        Op::Settle,
+        Op::Append { producer: 0, count: 1 },
+        Op::Replicate { batches: 3 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Retain,
+        Op::Crash { seed: 3137966155799770988 },
+        Op::HighWatermark { back: 0 },
+        Op::Retain,
+        Op::Compact,
     ]);
 }
