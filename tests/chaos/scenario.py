@@ -32,14 +32,16 @@ _LOAD, _PROBER, _READER, _FINAL = 1, 2, 100, 101
 class Scenario:
     """Use: `with Scenario(...) as s: s.faults.kill(...)`, then `s.finish()` for the report."""
 
-    def __init__(self, name, cluster, configs=None, replicas=3, rate=RATE, size=VALUE_BYTES):
+    def __init__(self, name, cluster, configs=None, replicas=3, rate=RATE, size=VALUE_BYTES,
+                 on=None):
+        """`on` names the nodes that have the replicas, if it matters."""
         self.report = Report(name, cluster.system.name)
         self.cluster = cluster
         self.topic = f"chaos-{uuid.uuid4().hex[:8]}"
         self.replicas = replicas
         self.rate = rate
         self.size = size
-        self.make_topic(self.topic, PARTITIONS, {"segment.bytes": SEGMENT_BYTES, **(configs or {})})
+        self.make_topic(self.topic, PARTITIONS, {"segment.bytes": SEGMENT_BYTES, **(configs or {})}, on)
         self.history = HistoryFile(cluster.directory / f"{self.topic}.jsonl",
                                    {self.topic: PARTITIONS}, probers=[_PROBER])
         self.faults = Faults(cluster, self.history)
@@ -48,10 +50,13 @@ class Scenario:
                            PROBE_RATE * PARTITIONS, PROBE_BYTES, _PROBER, PROBER)
         self.reader = Reader(cluster.bootstrap, self.history, self.topic, _READER)
 
-    def make_topic(self, name, partitions, configs=None):
+    def make_topic(self, name, partitions, configs=None, on=None):
         admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap})
         configs = {"min.insync.replicas": 2, **(configs or {})}
-        topic = NewTopic(name, partitions, self.replicas,
+        where = {"replication_factor": self.replicas}
+        if on:
+            where = {"replica_assignment": [on] * partitions}
+        topic = NewTopic(name, partitions, **where,
                          config={key: str(value) for key, value in configs.items()})
         admin.create_topics([topic])[name].result(30)
         self.cluster.wait_everywhere(name)

@@ -1,5 +1,7 @@
 """Brokers come, and disks go, under load."""
 
+import time
+
 import pytest
 from harness import wait_until
 from scenario import Scenario
@@ -48,5 +50,58 @@ def test_nodes_whose_disks_were_swapped_refuse_to_start_and_lose_nothing(cluster
             assert f"belongs to node {other + one - id}" in cluster.log_tail(id), cluster.log_tail(id)
         s.faults.swap(one, other)
         s.faults.start(one, other)
+        s.heal()
+    reported(s.finish())
+
+
+def test_killed_controllers_leave_records_flowing(cluster, reported):
+    """Two of three: nobody can decide anything, and nobody needs to."""
+    brokers = [cluster.add_broker() for _ in range(3)]
+    for id in brokers:
+        cluster.start_node(id)
+    with Scenario("two controllers killed", cluster, on=brokers) as s:
+        before = s.leaders()
+        s.faults.kill(1, 2)
+        s.flow(3)
+        assert s.leaders() == before
+        s.faults.start(1, 2)
+        started = time.monotonic()
+        cluster.controller()
+        s.report.told["controller"] = f"{time.monotonic() - started:.2f}"
+        s.heal()
+    reported(s.finish())
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_only_a_replica_that_has_everything_for_certain_leads(cluster, reported, end):
+    """The replicas go one after the other. The first comes back alone, and lacks what the others
+    acknowledged. The second had all of it when it went, though it is in no ISR any more: if it was
+    stopped in order it may lead (KIP-966); if it was killed its disk may lack something."""
+    leader, early, late = brokers = [cluster.add_broker() for _ in range(3)]
+    for id in brokers:
+        cluster.start_node(id)
+    with Scenario(f"last replica, other {end}", cluster, on=brokers) as s:
+        def partitions():
+            return cluster.metadata([s.topic], of=1).topics[s.topic].values()
+
+        def nobody_leads(seconds):
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                assert {p.leader for p in partitions()} == {-1}, "what it lacks would be lost"
+
+        s.faults.kill(early)
+        s.flow()
+        s.faults.kill(late) if end == "killed" else s.faults.terminate(late)
+        wait_until(lambda: all(p.isr == [leader] for p in partitions()), 30, "the last one alone")
+        s.faults.kill(leader)
+        wait_until(lambda: all(p.leader == -1 for p in partitions()), 30, "nobody leading")
+        s.faults.start(early)
+        nobody_leads(2)
+        s.faults.start(late)
+        if end == "killed":
+            nobody_leads(2)
+        else:
+            s.flow()
+        s.faults.start(leader)
         s.heal()
     reported(s.finish())
