@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use env::{Env, Tasks};
-use types::{ErrorCode, Monotonic, NodeId, PartitionIndex, TopicPartition};
+use types::{ErrorCode, LeaderEpoch, Monotonic, NodeId, PartitionIndex, TopicPartition};
 use wire::StrBytes;
 use wire::find_coordinator::FindCoordinatorRequest;
 
@@ -255,6 +255,14 @@ impl Client {
 
     /// The leader of a partition, one attempt. An error here is retriable unless it says not.
     pub async fn leader(&self, of: &TopicPartition) -> Result<NodeId, ClientError> {
+        self.leadership(of).await.map(|(leader, _)| leader)
+    }
+
+    /// The leader of a partition and its leader epoch (NONE from a cluster that tells none).
+    pub async fn leadership(
+        &self,
+        of: &TopicPartition,
+    ) -> Result<(NodeId, LeaderEpoch), ClientError> {
         let topic = match self.cached_topic(&of.topic) {
             Some(topic) => topic,
             None => {
@@ -268,7 +276,10 @@ impl Client {
                 Arc::new(topic)
             }
         };
-        leader_in(&topic, of.partition).inspect_err(|_| self.forget_topic(&of.topic))
+        let leader =
+            leader_in(&topic, of.partition).inspect_err(|_| self.forget_topic(&of.topic))?;
+        let epoch = topic.partitions.get(&of.partition).map(|partition| partition.leader_epoch);
+        Ok((leader, epoch.unwrap_or(LeaderEpoch::NONE)))
     }
 
     /// A connection to a group's coordinator, one attempt.

@@ -41,6 +41,11 @@ pub enum ClientError {
     /// Records were found damaged.
     #[error("corrupt records in {partition} at offset {offset}: {reason}")]
     Corrupt { partition: String, offset: i64, reason: String },
+    /// Records that were read are gone from the partition's log, from `parts_at` on if that is known.
+    #[error(
+        "{partition} was read up to offset {at}, its leader's log parts from that at {parts_at:?}"
+    )]
+    Truncated { partition: String, at: i64, parts_at: Option<i64> },
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -65,6 +70,7 @@ impl ClientError {
             | ClientError::RecordTooLarge { .. }
             | ClientError::DeliveryTimeout { .. }
             | ClientError::Corrupt { .. }
+            | ClientError::Truncated { .. }
             | ClientError::Invalid(_)
             | ClientError::Closed => false,
         }

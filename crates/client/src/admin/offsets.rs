@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::{LeaderEpoch, Offset, TopicPartition};
+use types::{EpochOffset, LeaderEpoch, Offset, TopicPartition};
 use wire::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use wire::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use wire::offset_for_leader_epoch::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, OffsetForLeaderPartition,
+    OffsetForLeaderTopic,
+};
 
 use crate::client::Client;
 use crate::connection::Connection;
@@ -41,7 +45,16 @@ pub struct FoundOffset {
 }
 
 type PerPartition<T> = BTreeMap<TopicPartition, Result<T, ClientError>>;
-type ByLeader<T> = BTreeMap<String, (Arc<Connection>, Vec<(TopicPartition, T)>)>;
+type ByLeader<T> = BTreeMap<String, (Arc<Connection>, Vec<Asked<T>>)>;
+
+/// A question to the leader of a partition.
+struct Asked<T> {
+    of: TopicPartition,
+    what: T,
+    /// In which epoch it leads, as far as this client knows: a broker that leads in another one
+    /// refuses to answer (KIP-320).
+    epoch: LeaderEpoch,
+}
 
 impl OffsetSpec {
     /// The protocol's number.
@@ -80,7 +93,7 @@ impl Client {
                         }
                     }
                     Err(error) => {
-                        failed.extend(part.into_iter().map(|(of, _)| (of, error.clone())))
+                        failed.extend(part.into_iter().map(|asked| (asked.of, error.clone())))
                     }
                 }
             }
@@ -94,6 +107,26 @@ impl Client {
             }
         }
         Ok(results)
+    }
+
+    /// Where leader epochs end: the largest epoch at or below the one asked for that the leader
+    /// knows, and its end; NONE if it knows none. One attempt.
+    pub async fn epoch_ends(
+        &self,
+        wanted: &[(TopicPartition, LeaderEpoch)],
+    ) -> PerPartition<EpochOffset> {
+        let mut failed = Vec::new();
+        let mut results = BTreeMap::new();
+        for (connection, part) in self.by_leader(wanted, &mut failed).await.into_values() {
+            match connection.call(&epoch_ends_request(&part)).await {
+                Ok(response) => results.extend(epoch_ends_in(response)),
+                Err(error) => {
+                    failed.extend(part.into_iter().map(|asked| (asked.of, error.clone())));
+                }
+            }
+        }
+        results.extend(failed.into_iter().map(|(of, error)| (of, Err(error))));
+        results
     }
 
     /// Moves the log start of partitions up to an offset (-1: the high watermark). The result is
@@ -111,7 +144,7 @@ impl Client {
                 match connection.call(&delete_records_request(&part, self.timeout_ms())).await {
                     Ok(response) => results.extend(low_watermarks(response)),
                     Err(error) => {
-                        failed.extend(part.into_iter().map(|(of, _)| (of, error.clone())))
+                        failed.extend(part.into_iter().map(|asked| (asked.of, error.clone())))
                     }
                 }
             }
@@ -152,15 +185,15 @@ impl Client {
     ) -> ByLeader<T> {
         let mut sorted: ByLeader<T> = BTreeMap::new();
         for (of, what) in wanted {
-            let connection = match self.leader(of).await {
-                Ok(leader) => self.broker(leader).await,
+            let leadership = match self.leadership(of).await {
+                Ok((leader, epoch)) => self.broker(leader).await.map(|broker| (broker, epoch)),
                 Err(error) => Err(error),
             };
-            match connection {
-                Ok(connection) => {
+            match leadership {
+                Ok((connection, epoch)) => {
                     let addr = connection.addr().to_owned();
                     let entry = sorted.entry(addr).or_insert((connection, Vec::new()));
-                    entry.1.push((of.clone(), what.clone()));
+                    entry.1.push(Asked { of: of.clone(), what: what.clone(), epoch });
                 }
                 Err(error) => failed.push((of.clone(), error)),
             }
@@ -170,15 +203,16 @@ impl Client {
 }
 
 fn list_offsets_request(
-    part: &[(TopicPartition, OffsetSpec)],
+    part: &[Asked<OffsetSpec>],
     isolation: Isolation,
     timeout_ms: i32,
 ) -> ListOffsetsRequest {
     let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
-    for (of, spec) in part {
+    for Asked { of, what, epoch } in part {
         topics.entry(&of.topic).or_default().push(ListOffsetsPartition {
             partition_index: of.partition.0,
-            timestamp: spec.timestamp(),
+            current_leader_epoch: epoch.0,
+            timestamp: what.timestamp(),
             ..Default::default()
         });
     }
@@ -214,16 +248,44 @@ fn found_offsets(
     found
 }
 
-fn delete_records_request(
-    part: &[(TopicPartition, Offset)],
-    timeout_ms: i32,
-) -> DeleteRecordsRequest {
+fn epoch_ends_request(part: &[Asked<LeaderEpoch>]) -> OffsetForLeaderEpochRequest {
+    let mut topics: BTreeMap<&str, Vec<OffsetForLeaderPartition>> = BTreeMap::new();
+    for Asked { of, what, epoch } in part {
+        topics.entry(&of.topic).or_default().push(OffsetForLeaderPartition {
+            partition: of.partition.0,
+            current_leader_epoch: epoch.0,
+            leader_epoch: what.0,
+        });
+    }
+    let topics = topics
+        .into_iter()
+        .map(|(name, partitions)| OffsetForLeaderTopic { topic: name.into(), partitions });
+    OffsetForLeaderEpochRequest { replica_id: -1, topics: topics.collect() }
+}
+
+fn epoch_ends_in(
+    response: OffsetForLeaderEpochResponse,
+) -> Vec<(TopicPartition, Result<EpochOffset, ClientError>)> {
+    let mut found = Vec::new();
+    for topic in response.topics {
+        for end in topic.partitions {
+            let partition = types::PartitionIndex(end.partition);
+            let of = TopicPartition { topic: topic.topic.to_string(), partition };
+            let epoch = LeaderEpoch(end.leader_epoch);
+            let end_of_epoch = EpochOffset { epoch, offset: Offset(end.end_offset) };
+            found.push((of, check(end.error_code, None).map(|()| end_of_epoch)));
+        }
+    }
+    found
+}
+
+fn delete_records_request(part: &[Asked<Offset>], timeout_ms: i32) -> DeleteRecordsRequest {
     let mut topics: BTreeMap<&str, Vec<DeleteRecordsPartition>> = BTreeMap::new();
-    for (of, offset) in part {
+    for Asked { of, what, .. } in part {
         topics
             .entry(&of.topic)
             .or_default()
-            .push(DeleteRecordsPartition { partition_index: of.partition.0, offset: offset.0 });
+            .push(DeleteRecordsPartition { partition_index: of.partition.0, offset: what.0 });
     }
     let topics = topics
         .into_iter()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use records::{Batch, TimestampType, batches};
-use types::{Monotonic, Offset, PartitionIndex, ProducerId, TopicPartition};
+use types::{LeaderEpoch, Monotonic, Offset, PartitionIndex, ProducerId, TopicPartition};
 use wire::fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchTopic, PartitionData};
 
 use super::{ConsumedRecord, ConsumerOptions, Isolation, Topics};
@@ -20,7 +20,8 @@ pub(super) struct Fetch {
     pub(super) client: Client,
     pub(super) options: ConsumerOptions,
     pub(super) leader: NodeId,
-    pub(super) partitions: Vec<(TopicPartition, Offset)>,
+    /// What is asked for, and the epoch in which the broker is believed to lead.
+    pub(super) partitions: Vec<(TopicPartition, Offset, LeaderEpoch)>,
     pub(super) assignment_epoch: u64,
 }
 
@@ -46,13 +47,15 @@ pub(super) struct Fetched {
     pub(super) records: Vec<ConsumedRecord>,
     /// Where the next fetch goes on; past records that are not for the consumer.
     pub(super) next_offset: Offset,
+    /// The leader epoch of what lies before it, if something came.
+    pub(super) last_epoch: Option<LeaderEpoch>,
     pub(super) high_watermark: Offset,
     pub(super) log_start: Offset,
 }
 
 impl Fetch {
     pub(super) async fn run(self) -> FetchDone {
-        let asked = self.partitions.iter().map(|(of, _)| of.clone()).collect();
+        let asked = self.partitions.iter().map(|(of, ..)| of.clone()).collect();
         let began = self.client.env().clock.now();
         let result = self.fetch().await;
         let span = (began, self.client.env().clock.now());
@@ -67,7 +70,8 @@ impl Fetch {
         let time = self.client.options().request_timeout + self.options.fetch_wait_max;
         let response = connection.call_within(&request, time).await?;
         check(response.error_code, None)?;
-        let asked: BTreeMap<_, _> = self.partitions.iter().cloned().collect();
+        let asked: BTreeMap<_, _> =
+            self.partitions.iter().map(|(of, offset, _)| (of.clone(), *offset)).collect();
         let mut fetched = Vec::new();
         for topic in response.responses {
             let name = match topics.get(&topic.topic_id) {
@@ -88,9 +92,10 @@ impl Fetch {
     async fn request(&self, by_id: bool) -> Result<(FetchRequest, Topics), ClientError> {
         let mut topics = Topics::new();
         let mut by_topic: BTreeMap<&str, Vec<FetchPartition>> = BTreeMap::new();
-        for (of, offset) in &self.partitions {
+        for (of, offset, epoch) in &self.partitions {
             by_topic.entry(&of.topic).or_default().push(FetchPartition {
                 partition: of.partition.0,
+                current_leader_epoch: epoch.0,
                 fetch_offset: offset.0,
                 partition_max_bytes: self.options.partition_bytes_max,
                 ..Default::default()
@@ -134,6 +139,7 @@ impl Fetch {
         let mut fetched = Fetched {
             records: Vec::new(),
             next_offset: asked,
+            last_epoch: None,
             high_watermark: Offset(data.high_watermark),
             log_start: Offset(data.log_start_offset),
         };
@@ -191,6 +197,7 @@ impl Fetch {
             }
         }
         fetched.next_offset = header.end_offset();
+        fetched.last_epoch = Some(header.leader_epoch);
         Ok(())
     }
 }

@@ -6,6 +6,8 @@
 //! - With read_committed, records of aborted transactions never come.
 //! - At most one fetch per broker is in flight, and none while earlier records wait to be taken,
 //!   so memory stays within `fetch_bytes_max` per broker.
+//! - After every change of a leader the position is compared with the new leader's log, before more
+//!   is read: a log that lost what was read (an unclean election) does not pass unnoticed (KIP-320).
 //! - A group member that is polled keeps its membership; its heartbeats run inside `poll`.
 //!
 //! Does not: run in the background; nothing happens between calls of `poll`.
@@ -15,6 +17,7 @@ mod fetch;
 mod group;
 mod observation;
 mod protocol;
+mod truncation;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -174,6 +177,10 @@ struct Position {
     start: OffsetSpec,
     /// The next record to hand out; what a commit writes.
     taken: Option<Offset>,
+    /// The leader epoch of what lies before `fetch`, NONE if it is not known.
+    last_epoch: LeaderEpoch,
+    /// The leader epoch in which the log was seen to hold that.
+    seen_in: LeaderEpoch,
     /// Not before this time, after an error.
     retry_at: Monotonic,
 }
@@ -271,7 +278,10 @@ impl Consumer {
 
     fn add(&mut self, of: TopicPartition, fetch: Option<Offset>, start: OffsetSpec) {
         let retry_at = Monotonic::ZERO;
-        self.positions.insert(of, Position { fetch, start, taken: fetch, retry_at });
+        let (last_epoch, seen_in) = (LeaderEpoch::NONE, LeaderEpoch::NONE);
+        let taken = fetch;
+        let position = Position { fetch, start, taken, last_epoch, seen_in, retry_at };
+        self.positions.insert(of, position);
     }
 
     fn drop_assignment(&mut self) {
@@ -290,6 +300,7 @@ impl Consumer {
                 return Ok(self.take_ready());
             }
             self.find_positions().await?;
+            self.check_positions().await?;
             self.start_fetches().await?;
             let now = self.client.env().clock.now();
             if now >= deadline {
@@ -348,6 +359,8 @@ impl Consumer {
                 Ok(found) if found.offset >= Offset::ZERO => {
                     position.fetch = Some(found.offset);
                     position.taken = Some(found.offset);
+                    (position.last_epoch, position.seen_in) =
+                        (found.leader_epoch, found.leader_epoch);
                 }
                 // No record is as late as the time asked for: wait at the end.
                 Ok(_) => position.start = OffsetSpec::Latest,
@@ -361,17 +374,22 @@ impl Consumer {
     /// Starts a fetch at every leader that has none.
     async fn start_fetches(&mut self) -> Result<(), ClientError> {
         let now = self.client.env().clock.now();
-        let mut by_leader: BTreeMap<NodeId, Vec<(TopicPartition, Offset)>> = BTreeMap::new();
+        let mut by_leader: BTreeMap<NodeId, Vec<(TopicPartition, Offset, LeaderEpoch)>> =
+            BTreeMap::new();
         let due: Vec<_> = self
             .positions
             .iter()
             .filter(|(_, position)| position.retry_at <= now)
-            .filter_map(|(of, position)| position.fetch.map(|offset| (of.clone(), offset)))
+            .filter_map(|(of, position)| Some((of.clone(), position.fetch?, position.seen_in)))
             .collect();
-        for (of, offset) in due {
-            match self.client.leader(&of).await {
-                Ok(leader) if self.busy.contains(&leader) => {}
-                Ok(leader) => by_leader.entry(leader).or_default().push((of, offset)),
+        for (of, offset, seen_in) in due {
+            match self.client.leadership(&of).await {
+                Ok((leader, _)) if self.busy.contains(&leader) => {}
+                // Not looked at in this epoch, or the metadata is older than what was seen.
+                Ok((_, epoch)) if epoch != seen_in => self.postpone(&of),
+                Ok((leader, epoch)) => {
+                    by_leader.entry(leader).or_default().push((of, offset, epoch));
+                }
                 Err(error) if error.is_retriable() => self.postpone(&of),
                 Err(error) => return Err(error),
             }
@@ -421,6 +439,7 @@ impl Consumer {
                     let Some(position) = self.positions.get_mut(&of) else { continue };
                     if position.fetch == Some(asked) {
                         position.fetch = Some(fetched.next_offset);
+                        position.last_epoch = fetched.last_epoch.unwrap_or(position.last_epoch);
                         self.ready.extend(fetched.records);
                     }
                 }
@@ -447,20 +466,30 @@ impl Consumer {
 
     fn fetch_failed(&mut self, of: &TopicPartition, error: ClientError) -> Result<(), ClientError> {
         if error.code() == Some(ErrorCode::OffsetOutOfRange) {
-            let start = match self.options.reset {
-                OffsetReset::Earliest => OffsetSpec::Earliest,
-                OffsetReset::Latest => OffsetSpec::Latest,
-                OffsetReset::None => return Err(error),
-            };
+            if self.options.reset == OffsetReset::None {
+                return Err(error);
+            }
             tracing::info!(partition = %of, "offset out of range, reset");
-            self.add(of.clone(), None, start);
-            return Ok(());
+            return self.reset(of);
         }
         if error.is_retriable() {
             self.postpone(of);
             return Ok(());
         }
         Err(error)
+    }
+
+    /// Begins anew, where the options say.
+    fn reset(&mut self, of: &TopicPartition) -> Result<(), ClientError> {
+        let start = match self.options.reset {
+            OffsetReset::Earliest => OffsetSpec::Earliest,
+            OffsetReset::Latest => OffsetSpec::Latest,
+            OffsetReset::None => {
+                return Err(ClientError::refused(ErrorCode::OffsetOutOfRange, None));
+            }
+        };
+        self.add(of.clone(), None, start);
+        Ok(())
     }
 
     /// Joins, rejoins and sends heartbeats as due; takes over a new assignment.

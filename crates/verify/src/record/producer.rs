@@ -275,6 +275,7 @@ fn proves_absence(error: &ClientError) -> bool {
         | ClientError::NoBroker(_)
         | ClientError::DeliveryTimeout { .. }
         | ClientError::Corrupt { .. }
+        | ClientError::Truncated { .. }
         | ClientError::Invalid(_)
         | ClientError::Closed => false,
     }
