@@ -259,7 +259,11 @@ fn read(dir: &Path) {
             }
         })
     };
-    let bare = || timed(|| read_all(&dir.join("read-0")));
+    let bare = || {
+        timed(|| {
+            read_all(&dir.join("read-0"));
+        })
+    };
     in_turn(ours, bare).print("read back", total, "close to 100 %");
 }
 

@@ -134,7 +134,7 @@ fn records_of(batch: &Batch) -> Vec<records::Record> {
 /// Every batch is one of before, with some of its records or all; the newest record of each key and
 /// the last batch of each producer are there. `held` is what the files had, of which a crash may
 /// have lost what ends above `end`, and `ever` what they may have had before.
-fn check_compaction(ever: &[Batch], held: &[Batch], new: &[Batch], end: i64) {
+fn check_compaction(ever: &[Batch], held: &[Batch], new: &[Batch], end: i64, deleted: &[i64]) {
     let all = ever.iter().chain(held);
     let by_place: BTreeMap<_, &Batch> = all.map(|batch| (place(batch), batch)).collect();
     let mut newest = BTreeMap::new();
@@ -153,13 +153,7 @@ fn check_compaction(ever: &[Batch], held: &[Batch], new: &[Batch], end: i64) {
     let kept: Vec<records::Record> = new.iter().flat_map(records_of).collect();
     assert!(newest.values().all(|record| kept.contains(record)), "a key lost its newest record");
     producers.remove(&-1);
-    // A crash may bring back an older segment that retention had deleted, and not a newer one.
-    for batch in ever.iter().filter(|batch| batch.header.end_offset().0 <= end) {
-        let id = batch.header.producer_id.0;
-        if producers.get(&id).is_some_and(|last| *last < place(batch)) {
-            producers.remove(&id);
-        }
-    }
+    deleted.iter().for_each(|id| drop(producers.remove(id)));
     let places: Vec<_> = new.iter().map(place).collect();
     assert!(producers.values().all(|last| places.contains(last)), "a producer lost its last batch");
 }
@@ -334,7 +328,18 @@ impl Run {
         let first = found.first().map_or(end, |batch| batch.header.base_offset.0);
         let base = self.log.lock().segment_bases()[0].0.min(first);
         let gone = before.batches.iter().filter(|b| b.header.last_offset().0 < base).cloned();
-        check_compaction(&before.batches, held, &found, end);
+        // A crash may bring back an older segment that retention had deleted, and not a newer one.
+        let newer = |b: &&Batch| {
+            let (base, last) = (b.header.base_offset, b.header.last_offset());
+            let older = |h: &Batch| {
+                h.header.producer_id == b.header.producer_id && h.header.base_offset < base
+            };
+            let here = |h: &Batch| h.header.base_offset <= last && base <= h.header.last_offset();
+            last.0 < end && !held.iter().any(here) && held.iter().any(older)
+        };
+        let deleted: Vec<i64> =
+            self.ever.iter().filter(newer).map(|b| b.header.producer_id.0).collect();
+        check_compaction(&before.batches, held, &found, end, &deleted);
         let batches = gone.chain(found).collect();
         Model { batches, end, ..before.clone() }
     }
