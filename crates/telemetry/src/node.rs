@@ -128,9 +128,9 @@ impl ReplicaCells {
         let help =
             "Partitions led by this broker with fewer replicas in sync than min.insync.replicas";
         registry.register("under_min_isr_partitions", help, self.under_min_isr.clone());
-        let help = "Followers that left the in-sync replicas of a leader here";
+        let help = "Times that a leader here asked to go on without a follower";
         registry.register("isr_shrinks", help, self.isr_shrinks.clone());
-        let help = "Followers that came back to the in-sync replicas of a leader here";
+        let help = "Times that a leader here asked to let a follower join the in-sync replicas";
         registry.register("isr_expands", help, self.isr_expands.clone());
         let help = "Log directories that failed";
         registry.register("offline_log_dirs", help, self.offline_log_dirs.clone());

@@ -88,19 +88,9 @@ async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
         let (epoch, leader_epoch) = (proposal.partition_epoch, proposal.leader_epoch);
         let answer = match &answers {
             Err(answer) => answer.clone(),
-            Ok(answers) => {
-                count(core, &partition, &proposal);
-                find(answers, &partition)
-            }
+            Ok(answers) => find(answers, &partition),
         };
         answer_one(&partition, epoch, leader_epoch, answer);
-    }
-}
-
-fn count(core: &BrokerCore, partition: &Partition, proposal: &IsrProposal) {
-    match proposal.isr.len() < partition.view().isr {
-        true => core.metrics.isr_shrunk(),
-        false => core.metrics.isr_expanded(),
     }
 }
 

@@ -130,6 +130,11 @@ impl Partition {
                     }
                 }
                 LeaderEffect::ProposeIsr(proposal) => {
+                    let Role::Leading(leader) = &state.role else { continue };
+                    match proposal.isr.len() < leader.isr().len() {
+                        true => self.shared.metrics.isr_shrunk(),
+                        false => self.shared.metrics.isr_expanded(),
+                    }
                     self.shared.isr_queue.push(self.clone(), proposal);
                 }
                 LeaderEffect::IsrChanged { isr, partition_epoch } => {

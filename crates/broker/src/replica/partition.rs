@@ -409,21 +409,26 @@ impl Partition {
         // soon.
         let Ok(mut state) = self.state.try_lock() else { return };
         let now = self.now();
+        let state = &mut *state;
         match &mut state.role {
             Role::Leading(leader) => {
                 let mut effects = Vec::new();
+                for subscription in state.subscriptions.values() {
+                    let session = &subscription.session;
+                    leader.broker_heard(session.follower, session.heard_at());
+                }
                 leader.tick(now, &mut effects);
-                self.run_leader_effects(&mut state, effects);
+                self.run_leader_effects(state, effects);
             }
             Role::Following(follower, link) => {
                 let mut effects = Vec::new();
                 follower.tick(now, &mut effects);
                 let link = link.clone();
-                self.run_follower_effects(&mut state, &link, effects, None);
+                self.run_follower_effects(state, &link, effects, None);
             }
             Role::Idle => {}
         }
-        self.note_deadline(&state);
+        self.note_deadline(state);
     }
 
     pub(super) fn note_deadline(&self, state: &State) {

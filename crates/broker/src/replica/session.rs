@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tonic::Status;
-use types::{BrokerEpoch, NodeId, PartitionIndex, TopicIdPartition, Uuid};
+use types::{BrokerEpoch, Monotonic, NodeId, PartitionIndex, TopicIdPartition, Uuid};
 
 /// Most bytes of records in one chunk of one partition (`replica.fetch.max.bytes`' default).
 const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -41,6 +41,8 @@ pub struct Session {
     queue: Mutex<Queue>,
     news: Notify,
     credit_bytes: AtomicI64,
+    /// When a position last came, of whatever partition, in microseconds.
+    heard_at: AtomicU64,
 }
 
 #[derive(Default)]
@@ -64,6 +66,7 @@ impl Session {
             queue: Mutex::default(),
             news: Notify::new(),
             credit_bytes: AtomicI64::new(0),
+            heard_at: AtomicU64::new(0),
         })
     }
 
@@ -87,6 +90,11 @@ impl Session {
     pub fn push(&self, chunk: Chunk) {
         self.lock().ready.push(chunk);
         self.news.notify_one();
+    }
+
+    /// When the follower last said where it stands, with any partition.
+    pub fn heard_at(&self) -> Monotonic {
+        Monotonic(self.heard_at.load(Ordering::Acquire))
     }
 
     fn add_credit(&self, bytes: u64) {
@@ -216,6 +224,9 @@ fn take_request(session: &Arc<Session>, manager: &ReplicaManager, request: Follo
         {
             partition.unsubscribe(session);
         }
+    }
+    if !request.positions.is_empty() {
+        session.heard_at.store(manager.core().env.clock.now().0, Ordering::Release);
     }
     for position in request.positions {
         take_position(session, manager, &position);

@@ -147,6 +147,14 @@ impl Leader {
         checked
     }
 
+    /// A follower's broker said something at that time, of whatever partition: it is alive, and works.
+    pub fn broker_heard(&mut self, broker: NodeId, at: Monotonic) {
+        let mut followers = self.followers.iter_mut();
+        if let Some(follower) = followers.find(|follower| follower.broker == broker) {
+            follower.pace.broker_heard(at);
+        }
+    }
+
     /// Brokers of the image changed (registered, fenced, unfenced, shutting down). The map holds at
     /// least this partition's replicas, as in [`LeaderRole::brokers`].
     pub fn brokers_changed(

@@ -9,6 +9,7 @@
 //! Promises:
 //! - only time without any progress counts: a follower that is busy moves, however far behind;
 //! - a follower is measured by its own habit: what is usual for it is never slow;
+//! - one whose broker gets on with other partitions has more time: a disk that hangs keeps all of them;
 //! - one that was too slow rests before it counts again, longer each time.
 //!
 //! Does not: know what others wait for. [`super::Leader`] asks only while somebody does.
@@ -18,8 +19,8 @@ use types::Monotonic;
 
 /// How many times its usual time between two moves a follower may take.
 const USUAL_TIMES: u32 = 8;
-/// How many times the limit a follower has that was not heard yet: it may be busy with the new
-/// leader's other partitions.
+/// How many times the limit a follower has that was not heard yet, or whose broker gets on with other
+/// partitions: a disk that hangs keeps all of them.
 const UNHEARD_TIMES: u32 = 3;
 /// How many times the limit a slow follower rests, the first time.
 const REST_TIMES: u32 = 4;
@@ -42,6 +43,8 @@ pub(super) struct Pace {
     behind_since: Option<Monotonic>,
     /// The longest time between two moves lately.
     usual: Duration,
+    /// When its broker last said anything, of whatever partition.
+    broker_heard: Monotonic,
     /// It counts for nothing before this time.
     pub rest_until: Monotonic,
     rest: Duration,
@@ -53,6 +56,7 @@ impl Pace {
         Pace {
             behind_since: Some(now),
             usual: Duration::ZERO,
+            broker_heard: Monotonic::ZERO,
             rest_until: Monotonic::ZERO,
             rest: Duration::ZERO,
         }
@@ -74,6 +78,11 @@ impl Pace {
         };
     }
 
+    /// Its broker gets on with something.
+    pub fn broker_heard(&mut self, at: Monotonic) {
+        self.broker_heard = self.broker_heard.max(at);
+    }
+
     /// Nobody looked until now: what did not come meanwhile may be on its way.
     pub fn begin_anew(&mut self, now: Monotonic) {
         self.behind_since = self.behind_since.map(|_| now);
@@ -86,9 +95,11 @@ impl Pace {
 
     pub fn is_slow(&self, now: Monotonic, is_heard: bool, limit: SlowLimit) -> bool {
         let Some(since) = self.behind_since else { return false };
-        let patience = match is_heard {
+        // Where its broker gets on with other partitions, this one will have its turn.
+        let is_busy = now.since(self.broker_heard) < limit.min;
+        let patience = match is_heard && !is_busy {
             true => limit.min.max(self.usual * USUAL_TIMES),
-            false => limit.min * UNHEARD_TIMES,
+            false => (limit.min * UNHEARD_TIMES).max(self.usual * USUAL_TIMES),
         };
         now.since(since) >= patience.min(limit.max)
     }

@@ -41,6 +41,10 @@ impl Runner for Bench {
             "answer" => self.answer(command),
             "admit" => self.admit(command),
             "wait" => self.wait(command),
+            "heard" => {
+                let broker = NodeId(command.word(0) as i32);
+                self.with_leader(|leader, now, _| leader.broker_heard(broker, now));
+            }
             "tick" => self.with_leader(|leader, now, effects| leader.tick(now, effects)),
             "resign" => self.with_leader(|leader, _, effects| leader.resign(effects)),
             "state" => self.state(),
