@@ -366,3 +366,32 @@ impl Disk for RealDisk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_of_every_kind_give_the_same_bytes_and_end_with_the_file() {
+        let path = std::env::temp_dir().join(format!("reads-{}", std::process::id()));
+        let file = RealDisk.open(&path, Open::Create).expect("opened");
+        RealDisk.remove_file(&path).expect("removed");
+        let content: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8).collect();
+        file.write_all_at(&content, 0).expect("written");
+        for (position, len) in [(0, 10), (4095, 4097), (99_990, 100), (0, 200_000)] {
+            let end = content.len().min(position + len);
+            let expected = &content[position..end];
+            assert_eq!(file.read_bytes_at(len, position as u64).expect("read"), expected);
+            let mut buf = vec![0; len];
+            let count = file.read_at(&mut buf, position as u64).expect("read");
+            assert_eq!(&buf[..count], expected);
+            // Just written, so in memory; a part of it is enough.
+            let mut buf = vec![0; len];
+            let count = file.read_at_now(&mut buf, position as u64).expect("read");
+            let count = count.expect("in memory");
+            assert!(count > 0 && buf[..count] == expected[..count]);
+        }
+        assert_eq!(file.read_at_now(&mut [0], 100_000).expect("read"), Some(0));
+        assert_eq!(file.read_bytes_at(10, 100_000).expect("read").len(), 0);
+    }
+}
