@@ -54,7 +54,7 @@ impl ClosedLog {
             OpenLogError::Damaged(damage) => Some(damage),
             OpenLogError::Unidentified(_) | OpenLogError::Io(_) => {
                 let held = holds_records(disk, &dir)?;
-                held.then(|| Damage {
+                held.then_some(Damage {
                     offset: Offset::ZERO,
                     end_offset: Offset(i64::MAX),
                     file: dir,
