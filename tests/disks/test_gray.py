@@ -7,7 +7,6 @@ scenarios; the longest stall is the prober's.
 import time
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 from harness import protocol, wait_until
 from harness.volume import Volume
 from scenario import Scenario
@@ -105,27 +104,11 @@ def test_a_disk_that_hangs_loses_its_leaderships_in_seconds_and_comes_back(
     assert report.stalls["max"] < STALL_MAX, report.stalls
 
 
-class FollowedOnly(Scenario):
-    """A topic of which one node leads nothing."""
-
-    follower = 1
-
-    def make_topic(self, name, partitions, configs=None):
-        others = [id for id in self.cluster.nodes if id != self.follower]
-        assignment = [[*others[index % 2:], *others[:index % 2], self.follower]
-                      for index in range(partitions)]
-        configs = {key: str(value) for key, value in
-                   {"min.insync.replicas": 2, **(configs or {})}.items()}
-        admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap})
-        topic = NewTopic(name, partitions, replica_assignment=assignment, config=configs)
-        admin.create_topics([topic])[name].result(30)
-        self.cluster.wait_everywhere(name)
-
-
 def test_leaders_give_up_a_follower_that_makes_all_wait_though_it_says_nothing_itself(
         frozen, capsys):
     disk = frozen(1, **{"ottla.disk.stall.ms": 0})
-    with FollowedOnly("follower-hangs", disk.cluster, rate=500) as scenario:
+    # It leads nothing: nobody would look at what it leads.
+    with Scenario("follower-hangs", disk.cluster, rate=500, on=[2, 3, 1]) as scenario:
         freeze(scenario, disk)
         began = time.monotonic()
         wait_until(lambda: others(scenario, disk), 20, "leaders going on without it")

@@ -141,20 +141,7 @@ impl Partition {
                     log_start_offset,
                     restart,
                 } => {
-                    if self.is_silent() {
-                        continue;
-                    }
-                    // A synced replica may count for the leader with what it says here.
-                    if restart && self.is_synced() && !self.sync_before_restart() {
-                        continue;
-                    }
-                    if restart {
-                        let leader = link.leader;
-                        tracing::debug!(
-                            partition = %self.name, %leader, %leader_epoch, %offset, "asks anew"
-                        );
-                    }
-                    link.send(wire::Position {
+                    let position = wire::Position {
                         topic_id: Bytes::copy_from_slice(&self.id.topic_id.0),
                         partition: self.id.partition.0,
                         leader_epoch: leader_epoch.0,
@@ -163,7 +150,8 @@ impl Partition {
                         log_start_offset: log_start_offset.0,
                         restart,
                         partition_epoch: self.partition_epoch.load(Ordering::Acquire),
-                    });
+                    };
+                    self.send_position(link, position);
                 }
                 FollowerEffect::AppendChunk { leader_epoch } => {
                     let records = records.cloned().unwrap_or_default();
@@ -198,6 +186,24 @@ impl Partition {
             }
             queue.extend(more);
         }
+    }
+
+    fn send_position(&self, link: &FollowLink, position: wire::Position) {
+        if self.is_silent() {
+            return;
+        }
+        // A synced replica may count for the leader with what it says here.
+        if position.restart && self.is_synced() && !self.sync_before_restart() {
+            return;
+        }
+        if position.restart {
+            let (leader, leader_epoch, offset) =
+                (link.leader, position.leader_epoch, position.offset);
+            tracing::debug!(
+                partition = %self.name, %leader, %leader_epoch, %offset, "asks anew"
+            );
+        }
+        link.send(position);
     }
 
     /// Syncs the whole log; on a failure nothing is said, and the machine asks again by itself.

@@ -91,12 +91,12 @@ async fn treat(
     }
     if !others {
         if let Some(partition) = &open {
-            partition.is_damaged.store(false, Ordering::Release);
+            partition.set_damaged(false);
         }
         return;
     }
     if let Some(partition) = &open {
-        partition.is_damaged.store(true, Ordering::Release);
+        partition.set_damaged(true);
     }
     if counts || !progress.told.contains(&id) {
         if give_up(core, id).await {
@@ -194,6 +194,13 @@ impl ReplicaManager {
 }
 
 impl Partition {
+    /// Under the lock: whatever is being told to the leader now is told with the partition epoch from
+    /// before, and no longer counts once the controller has raised it.
+    fn set_damaged(&self, is_damaged: bool) {
+        let _state = self.lock();
+        self.is_damaged.store(is_damaged, Ordering::Release);
+    }
+
     /// A follower has asked from here twice and got no further: perhaps what it was sent is damaged.
     pub(super) fn examine(self: &Arc<Self>, offset: Offset) {
         let partition = self.clone();
