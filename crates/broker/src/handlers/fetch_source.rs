@@ -27,7 +27,7 @@ impl FetchSource {
         FetchSource(Arc::new(Inner { partition, plan }))
     }
 
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.0.plan.len()
     }
 
@@ -82,6 +82,6 @@ impl FetchSource {
 
 impl fmt::Debug for FetchSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes of {}", self.len(), self.0.partition.name)
+        write!(f, "{} bytes of {}", self.size(), self.0.partition.name)
     }
 }

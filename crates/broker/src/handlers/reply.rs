@@ -15,7 +15,7 @@ pub struct Reply {
 impl Reply {
     /// Bytes that it holds itself.
     pub fn held_bytes(&self) -> usize {
-        let elsewhere: usize = self.sources.iter().map(FetchSource::len).sum();
+        let elsewhere: usize = self.sources.iter().map(FetchSource::size).sum();
         self.pieces.len() - elsewhere
     }
 }

@@ -119,7 +119,7 @@ impl Outgoing {
         if self.transfer != FetchTransfer::Sendfile || !self.held.is_empty() {
             return Ok(false);
         }
-        let len = (stretch.source.len() - stretch.at).min(SEND_FILE_BYTES_MAX);
+        let len = (stretch.source.size() - stretch.at).min(SEND_FILE_BYTES_MAX);
         if len < SEND_FILE_BYTES_MIN || !stretch.is_in_memory(len)? {
             return Ok(false);
         }
@@ -133,7 +133,7 @@ impl Outgoing {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {
                 stretch.at += count;
-                if stretch.at == stretch.source.len() {
+                if stretch.at == stretch.source.size() {
                     self.queue.pop_front();
                 }
                 Ok(true)
@@ -154,7 +154,7 @@ impl Outgoing {
             Queued::File(stretch) => Some(stretch),
         });
         let Some(stretch) = stretch.filter(|_| self.held.is_empty()) else { return Ok(()) };
-        let len = (stretch.source.len() - stretch.at).min(CHUNK_BYTES);
+        let len = (stretch.source.size() - stretch.at).min(CHUNK_BYTES);
         if self.chunk.len() < len {
             self.chunk.resize(len, 0);
         }
@@ -210,7 +210,7 @@ impl Outgoing {
                 Queued::File(stretch) => {
                     let part = count.min(self.held.len());
                     self.held.start += part;
-                    (part, self.held.is_empty() && stretch.at == stretch.source.len())
+                    (part, self.held.is_empty() && stretch.at == stretch.source.size())
                 }
             };
             assert!(part > 0, "{count} bytes more were written than queued");
