@@ -26,7 +26,8 @@ fn hunting_ground(mutation: Mutation) -> Range<u64> {
     first..first + BUDGET
 }
 
-const RARE: [(Mutation, u64); 4] = [
+const RARE: [(Mutation, u64); 5] = [
+    (Mutation::SettingsBeforeRoles, 2_200),
     (Mutation::NeverRegisterAgain, 2_800),
     (Mutation::AnyRefusalRollsBack, 3_100),
     (Mutation::OldStreamCounts, 3_700),

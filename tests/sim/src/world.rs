@@ -109,7 +109,6 @@ impl World {
     /// Everything is repaired; then the cluster must come together by itself.
     fn heal(&mut self) -> Result<(), Violation> {
         self.has_faults = false;
-        self.held_for = None;
         self.ctx.is_calm = true;
         self.ctx.network.unblock_all();
         for client in &mut self.clients {
@@ -120,9 +119,6 @@ impl World {
         }
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         for id in ids {
-            if !self.nodes[&id].failed.is_empty() {
-                self.begin_shutdown(id);
-            }
             self.ctx.after_ms(1, Event::Resume(id));
             self.ctx.after_ms(100, Event::Start(id));
         }
@@ -130,6 +126,13 @@ impl World {
             let streams = self.ctx.network.streams_where(|_, _| true);
             self.ctx.break_streams(&streams, false);
         }
+        // A node that has just forgotten records leaves the ISRs before another one stops.
+        self.run_until(HEAL_MS_MAX, "what forgot leaves the in-sync sets", |it| !it.is_held())?;
+        self.ctx.is_calm = true;
+        let has_failed = |node: &&Node| !node.failed.is_empty();
+        let failed: Vec<NodeId> =
+            self.nodes.values().filter(has_failed).map(|node| node.id).collect();
+        failed.into_iter().for_each(|id| self.begin_shutdown(id));
         self.run_until(HEAL_MS_MAX, "every replica is in sync and equal", World::has_converged)
     }
 
