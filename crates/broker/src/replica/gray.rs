@@ -5,6 +5,7 @@
 //!   commit without this broker; asked again while this broker leads what others could;
 //! - then every client connection is closed: requests that hang in the directory would keep their
 //!   clients for as long as those have patience, and the others come back at once;
+//! - so are the streams to followers, which go on with what lies in other directories;
 //! - this broker says nothing of its replicas in the directory before it has answered quickly for a
 //!   while, so that nobody counts on it; after that they catch up and may lead again;
 //! - other directories go on.
@@ -25,7 +26,7 @@ use std::time::Duration;
 use types::{BrokerEpoch, TopicIdPartition};
 
 /// Looks within the limit; each finds a stall by so much later.
-const LOOKS_PER_LIMIT: u32 = 8;
+const LOOKS_PER_LIMIT: u32 = 5;
 /// Most replicas in one command.
 const REPLICAS_PER_COMMAND_MAX: usize = 1000;
 /// How long the controller may take for an answer.
@@ -64,6 +65,9 @@ pub async fn watch(manager: Weak<ReplicaManager>, core: Arc<BrokerCore>) {
                 change_phase(&manager, &core, dir, phase);
             }
         }
+        if manager.can_apply_deferred() {
+            apply_deferred(&manager);
+        }
         let unwell = dirs.iter_mut().filter(|dir| !dir.health.is_well());
         for dir in unwell {
             tell(&manager, &core, dir).await;
@@ -83,6 +87,7 @@ fn change_phase(
     match phase {
         Phase::Stuck => {
             let connections = core.connections.close_all();
+            manager.end_streams();
             core.metrics.disk_stalled();
             tracing::error!(dir = %path, connections, "log directory hangs: others shall lead");
             dir.told.clear();
@@ -117,6 +122,12 @@ fn catch_up(manager: &Arc<ReplicaManager>, dir: &Watched, is_well: bool) {
         })
         .await;
     });
+}
+
+/// What had to wait, though the disk was not stuck after all.
+fn apply_deferred(manager: &Arc<ReplicaManager>) {
+    let (manager, tasks) = (manager.clone(), manager.core().tasks.clone());
+    tasks.spawn(env::tasks::blocking(move || manager.apply_deferred()));
 }
 
 /// Asks for other leaders where there can be some.

@@ -100,7 +100,15 @@ fn answer_one(
     leader_epoch: LeaderEpoch,
     answer: AlterPartitionAnswer,
 ) {
-    partition.isr_answered(proposed_on, leader_epoch, answer);
+    if !partition.is_suspect() {
+        return partition.isr_answered(proposed_on, leader_epoch, answer);
+    }
+    // Its lock may be held by who hangs in the disk; the other answers go on.
+    let partition = partition.clone();
+    let tasks = partition.shared.tasks.clone();
+    tasks.spawn(env::tasks::blocking(move || {
+        partition.isr_answered(proposed_on, leader_epoch, answer);
+    }));
 }
 
 fn find(answers: &[PartitionAlteration], partition: &Partition) -> AlterPartitionAnswer {

@@ -18,6 +18,7 @@ use super::stall::DirHealth;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
 use arc_swap::ArcSwap;
+use futures::StreamExt;
 use log::{LogDirs, LogManager, LogManagerOptions};
 use metadata::{Image, ImageChanges, PartitionChange};
 use replication::BrokerState;
@@ -28,6 +29,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use types::{BrokerEpoch, DirectoryId, ErrorCode, NodeId, TopicIdPartition, TopicPartition};
@@ -48,6 +50,8 @@ pub struct ReplicaManager {
     links: Mutex<BTreeMap<NodeId, Arc<FollowLink>>>,
     /// Changes that wait for a disk that hangs.
     deferred: Mutex<BTreeSet<TopicIdPartition>>,
+    /// Counts the times that all streams to followers were ended.
+    streams_ended: watch::Sender<u64>,
     /// The images have reached the registration of this start.
     is_current: AtomicBool,
     own: Weak<ReplicaManager>,
@@ -69,7 +73,7 @@ impl ReplicaManager {
             metrics: core.metrics.clone(),
             isr_queue: isr_queue.clone(),
             failures: DirFailures::default(),
-            healths: logs.directories().iter().map(|(_, path)| DirHealth::new(path)).collect(),
+            healths: healths(&logs, core.config.storage.disks.stall),
             tasks: core.tasks.clone(),
         });
         spawn(&core.tasks, isr_queue.run(core.clone()));
@@ -84,6 +88,7 @@ impl ReplicaManager {
             unserved: UnservedReplicas::default(),
             links: Mutex::default(),
             deferred: Mutex::default(),
+            streams_ended: watch::Sender::new(0),
             is_current: false.into(),
             own: own.clone(),
         });
@@ -204,6 +209,20 @@ impl ReplicaManager {
         }
     }
 
+    /// Whether a change waits that need not wait any more.
+    pub(super) fn can_apply_deferred(&self) -> bool {
+        let is_free = |id: &TopicIdPartition| {
+            self.partition(id).is_none_or(|partition| !partition.is_suspect())
+        };
+        self.deferred().iter().any(is_free)
+    }
+
+    /// Ends the streams to followers: whoever serves one may hang in a disk. They come back at once,
+    /// and are sent what lies elsewhere.
+    pub(super) fn end_streams(&self) {
+        self.streams_ended.send_modify(|count| *count += 1);
+    }
+
     fn deferred(&self) -> std::sync::MutexGuard<'_, BTreeSet<TopicIdPartition>> {
         self.deferred.lock().expect("no thread panicked while it held the deferred changes")
     }
@@ -311,7 +330,7 @@ impl ReplicaManager {
         partitions: &mut Partitions,
         gone: &mut Vec<(Arc<Partition>, bool)>,
     ) {
-        if partitions.get(&change.partition).is_some_and(|partition| partition.is_stuck()) {
+        if partitions.get(&change.partition).is_some_and(|partition| partition.is_suspect()) {
             self.deferred().insert(change.partition);
             return;
         }
@@ -454,7 +473,7 @@ impl ReplicaManager {
     }
 
     fn configure(&self, image: &Image, partition: &Arc<Partition>) {
-        if partition.is_stuck() {
+        if partition.is_suspect() {
             self.deferred().insert(partition.id);
             return;
         }
@@ -468,7 +487,7 @@ impl ReplicaManager {
     fn apply_brokers(&self, image: &Image, brokers: &BTreeMap<NodeId, BrokerState>) {
         for partition in self.partitions.load().values() {
             let Some(at) = image.partition(partition.id) else { continue };
-            if partition.is_stuck() {
+            if partition.is_suspect() {
                 self.deferred().insert(partition.id);
                 continue;
             }
@@ -562,6 +581,10 @@ impl ReplicaManager {
     }
 }
 
+fn healths(logs: &LogManager, limit: Option<Duration>) -> Vec<Arc<DirHealth>> {
+    logs.directories().iter().map(|(_, path)| DirHealth::new(path, limit)).collect()
+}
+
 type OpenedLogs = (LogManager, Vec<DirectoryId>, Option<BrokerEpoch>);
 
 fn open_logs(core: &BrokerCore, wall: types::Timestamp) -> Result<OpenedLogs, String> {
@@ -621,7 +644,11 @@ impl Replica for ReplicaService {
         if tasks.is_stopping() {
             return Err(Status::unavailable("this broker is stopping"));
         }
+        let mut streams_ended = manager.streams_ended.subscribe();
         let responses = session::serve(&tasks, manager, hello, first, requests);
-        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+        // An error is the end of the broker.
+        let ended = async move { streams_ended.changed().await.unwrap_or_default() };
+        let responses = ReceiverStream::new(responses).take_until(Box::pin(ended));
+        Ok(Response::new(Box::pin(responses)))
     }
 }

@@ -171,7 +171,7 @@ impl Shared {
         let dir = log.lock().dir().to_path_buf();
         let log_dir = dir.parent().unwrap_or(&dir);
         let known = self.healths.iter().find(|health| health.path == log_dir);
-        known.cloned().unwrap_or_else(|| DirHealth::new(log_dir))
+        known.cloned().unwrap_or_else(|| DirHealth::new(log_dir, None))
     }
 }
 
@@ -221,6 +221,11 @@ impl Partition {
     /// Whether whoever works here now hangs: nobody else shall begin.
     pub(super) fn is_stuck(&self) -> bool {
         self.health.is_stuck()
+    }
+
+    /// Whether whoever changes something here now may hang: what can wait is done later.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.health.is_suspect(self.now())
     }
 
     /// Whether the leader is told nothing, so that it does not count on a disk that is not well or on

@@ -23,6 +23,8 @@ use types::Monotonic;
 /// Pieces of work that are watched at once in one directory. Where there are more, those that are
 /// watched are enough to see a disk hang.
 const SLOTS: usize = 64;
+/// The share of the limit after which what can wait does not begin.
+const SUSPECT_SHARE: u32 = 5;
 /// How many times the limit a disk must have answered quickly until it counts as well.
 const REST_LIMITS: u32 = 5;
 /// Longest such time, after relapses.
@@ -41,6 +43,8 @@ pub enum Phase {
 /// One log directory, as those see it who work in it.
 pub struct DirHealth {
     pub path: PathBuf,
+    /// How long work may be out until others rather wait elsewhere; `None`: nobody watches.
+    patience: Option<Duration>,
     phase: AtomicU8,
     /// When each piece of work began, in microseconds; 0 for none.
     begun: [AtomicU64; SLOTS],
@@ -50,9 +54,11 @@ pub struct DirHealth {
 pub struct Working(Option<(Arc<DirHealth>, usize)>);
 
 impl DirHealth {
-    pub fn new(path: &Path) -> Arc<DirHealth> {
+    /// `limit`: after which it is stuck, if somebody watches it.
+    pub fn new(path: &Path, limit: Option<Duration>) -> Arc<DirHealth> {
         Arc::new(DirHealth {
             path: path.to_owned(),
+            patience: limit.map(|limit| limit / SUSPECT_SHARE),
             phase: AtomicU8::new(Phase::Well as u8),
             begun: std::array::from_fn(|_| AtomicU64::new(0)),
         })
@@ -72,6 +78,12 @@ impl DirHealth {
 
     pub fn is_stuck(&self) -> bool {
         self.phase() == Phase::Stuck
+    }
+
+    /// Whether whoever begins work here may hang: it is stuck, or may be so soon.
+    pub fn is_suspect(&self, now: Monotonic) -> bool {
+        let is_slow = |began: Monotonic| self.patience.is_some_and(|most| now.since(began) > most);
+        self.is_stuck() || self.oldest().is_some_and(is_slow)
     }
 
     pub fn is_well(&self) -> bool {
@@ -140,7 +152,12 @@ impl StallRule {
             self.blind_until = now;
         }
         self.looked = now;
-        let out = oldest.map_or(Duration::ZERO, |began| now.since(began.max(self.blind_until)));
+        // Nobody's absence makes a disk well.
+        let blind_until = match self.phase {
+            Phase::Stuck => Monotonic::ZERO,
+            Phase::Well | Phase::Recovering => self.blind_until,
+        };
+        let out = oldest.map_or(Duration::ZERO, |began| now.since(began.max(blind_until)));
         if out >= self.limit / 4 {
             self.quick_since = now;
         }
@@ -237,8 +254,15 @@ mod tests {
     }
 
     #[test]
+    fn a_look_that_comes_late_makes_no_stuck_disk_well() {
+        let mut rule = StallRule::new(LIMIT, INTERVAL, at(0));
+        assert_eq!(look(&mut rule, 0, 3000, |_| Some(900)), [(3000, Phase::Stuck)]);
+        assert_eq!(look(&mut rule, 4500, 9000, |_| Some(900)), []);
+    }
+
+    #[test]
     fn work_is_noted_until_it_is_dropped_however_much_there_is() {
-        let health = DirHealth::new(Path::new("/a"));
+        let health = DirHealth::new(Path::new("/a"), None);
         assert_eq!(health.oldest(), None);
         let first = health.working(at(5));
         let more: Vec<Working> = (0..100).map(|_| health.working(at(7))).collect();
