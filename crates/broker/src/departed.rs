@@ -6,6 +6,12 @@
 //! acknowledgement after a leader's death that the cluster had dealt with in 0.03 s). An answer that
 //! moves the partitions and still names the broker has no such end.
 //!
+//! A broker that dies twice within a short time is not named the second time. librdkafka doubles the
+//! pause before it connects to a broker with every death that comes within ten seconds of the last
+//! connection, up to ten seconds, and keeps that in mind as long as it knows of the broker: with a
+//! leader killed every four seconds, that was up to 6 s without an acknowledgement once the leader
+//! moved to a broker that had died twice. Once an answer does not name it, all of that is forgotten.
+//!
 //! Does not: change who leads, or what any other API tells.
 
 use metadata::Image;
@@ -20,31 +26,45 @@ use types::{Monotonic, NodeId};
 /// broker is back and leads again (named for 1.5 to 5 s, that took 2 to 9 s).
 const NAMED_FOR: Duration = Duration::from_millis(500);
 
+/// How long a death is remembered: longer than the longest pause of a client that goes by defaults
+/// (`reconnect.backoff.max.ms` is 10 s), counted from its last attempt.
+const REMEMBERED_FOR: Duration = Duration::from_secs(20);
+
 /// When brokers were fenced, as far as it matters.
 #[derive(Debug, Default)]
-pub struct Departed(Mutex<BTreeMap<NodeId, Monotonic>>);
+pub struct Departed(Mutex<BTreeMap<NodeId, Departure>>);
+
+#[derive(Debug)]
+struct Departure {
+    since: Monotonic,
+    /// It is fenced since then, and was not fenced shortly before.
+    is_named: bool,
+}
 
 impl Departed {
     /// Takes note of the brokers that `new` has fenced.
     pub fn follow(&self, old: &Image, new: &Image, now: Monotonic) {
         let mut departed = self.lock();
-        departed.retain(|id, since| {
-            let is_fenced = new.broker(*id).is_some_and(|broker| broker.fenced);
-            is_fenced && now.since(*since) < NAMED_FOR
+        departed.retain(|id, departure| {
+            departure.is_named &= new.broker(*id).is_some_and(|broker| broker.fenced);
+            now.since(departure.since) < REMEMBERED_FOR
         });
         for broker in new.brokers().filter(|broker| broker.fenced) {
             if old.broker(broker.id).is_some_and(|former| !former.fenced) {
-                departed.insert(broker.id, now);
+                let is_named = !departed.contains_key(&broker.id);
+                departed.insert(broker.id, Departure { since: now, is_named });
             }
         }
     }
 
     /// Whether a fenced broker is still named.
     pub fn is_named(&self, broker: NodeId, now: Monotonic) -> bool {
-        self.lock().get(&broker).is_some_and(|since| now.since(*since) < NAMED_FOR)
+        let departed = self.lock();
+        let departure = departed.get(&broker).filter(|departure| departure.is_named);
+        departure.is_some_and(|departure| now.since(departure.since) < NAMED_FOR)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Monotonic>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Departure>> {
         self.0.lock().expect("no thread panicked while it held the departed")
     }
 }
@@ -100,6 +120,19 @@ mod tests {
             departed.follow(&image(&[(2, true)]), &then, at(1001));
             assert!(!departed.is_named(NodeId(2), at(1001)));
         }
+    }
+
+    #[test]
+    fn a_broker_that_dies_again_soon_is_not_named_again() {
+        let departed = Departed::default();
+        let (alive, dead) = (image(&[(2, false)]), image(&[(2, true)]));
+        departed.follow(&alive, &dead, at(1_000));
+        departed.follow(&dead, &alive, at(2_000));
+        departed.follow(&alive, &dead, at(9_000));
+        assert!(!departed.is_named(NodeId(2), at(9_001)), "clients must forget it");
+        departed.follow(&dead, &alive, at(10_000));
+        departed.follow(&alive, &dead, at(29_000));
+        assert!(departed.is_named(NodeId(2), at(29_001)), "that is long ago");
     }
 
     #[test]
