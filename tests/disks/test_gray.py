@@ -5,11 +5,13 @@ scenarios; the longest stall is the prober's.
 """
 
 import time
+from pathlib import Path
 
 import pytest
 from harness import protocol, wait_until
 from harness.volume import Volume
 from scenario import Scenario
+from test_disks import log_dirs
 from via import Processes
 
 # Far below the 30 s of `replica.lag.time.max.ms` and of clients' patience. The disk counts as stuck
@@ -120,5 +122,64 @@ def test_leaders_give_up_a_follower_that_makes_all_wait_though_it_says_nothing_i
     report = scenario.finish()
     with capsys.disabled():
         print(f"\nfollower-hangs: given up after {moved:.2f} s, stalls {report.stalls}")
+    assert report.faults == 0, "\n".join([report.json(), *report.examples])
+    assert report.stalls["max"] < STALL_MAX, report.stalls
+
+
+class TwoDisks(Processes):
+    """A cluster whose first node has two log directories on disks of their own."""
+
+    def __init__(self):
+        super().__init__()
+        node = self.nodes[1]
+        self.volumes = [Volume(node.directory, name, _VOLUME_MB) for name in ("first", "second")]
+        self.paths = [str(volume.path / "logs") for volume in self.volumes]
+        self.configure(1, log_dirs=",".join(self.paths),
+                       metadata_log_dir=node.directory / "metadata")
+
+    def log_directories(self, topic, partition):
+        places = super().log_directories(topic, partition)
+        for path in self.paths:
+            if (place := Path(path) / f"{topic}-{partition}").exists():
+                places[1] = place
+        return places
+
+    def stop(self):
+        for volume in self.volumes:
+            if volume.is_frozen:
+                volume.thaw()
+        super().stop()
+
+
+def test_what_lies_on_another_disk_of_the_node_goes_on(volumes, capsys):
+    cluster = TwoDisks()
+    try:
+        cluster.start()
+        sick, well = cluster.paths
+        with Scenario("one-of-two-disks-hangs", cluster, rate=500) as scenario:
+            held = {path: [index for topic, index in parts if topic == scenario.topic]
+                    for path, (_, parts) in log_dirs(cluster.nodes[1].address).items()}
+            kept = [index for index in held[well] if scenario.leaders()[index] == 1]
+            scenario.faults.count("freeze", "one of node 1's disks")
+            cluster.volumes[0].freeze()
+
+            def moved():
+                partitions = cluster.metadata([scenario.topic], of=2).topics[scenario.topic]
+                return all(partitions[index].leader != 1 for index in held[sick])
+
+            wait_until(moved, 20, "others leading what is on the sick disk")
+            scenario.flow(3.0)
+            leaders = cluster.metadata([scenario.topic], of=2).topics[scenario.topic]
+            assert all(leaders[index].leader == 1 for index in kept), "and nothing else"
+            cluster.volumes[0].thaw()
+            scenario.heal()
+        report = scenario.finish()
+    finally:
+        cluster.stop()
+        for volume in cluster.volumes:
+            volume.close()
+        cluster.remove()
+    with capsys.disabled():
+        print(f"\none-of-two-disks-hangs: stalls {report.stalls}")
     assert report.faults == 0, "\n".join([report.json(), *report.examples])
     assert report.stalls["max"] < STALL_MAX, report.stalls
