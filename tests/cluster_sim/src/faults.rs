@@ -176,7 +176,11 @@ impl Faults {
             FaultKind::DirectoryFails,
             FaultKind::BitRot,
         ];
-        if needs_sound_disk.contains(&kind) && world.nodes[victim].health != DiskHealth::Sound {
+        let is_fit = matches!(
+            world.nodes[victim].health,
+            DiskHealth::Sound | DiskHealth::Mended
+        );
+        if needs_sound_disk.contains(&kind) && !is_fit {
             return false;
         }
         match kind {
@@ -264,7 +268,7 @@ impl Faults {
         node.disk.fail_writes(None);
         let is_torn = |one: &Active| matches!(one.heal, Heal::CutPower(of) if of == host);
         if node.health == DiskHealth::Failing && !self.active.iter().any(is_torn) {
-            node.health = DiskHealth::Sound;
+            node.health = DiskHealth::Mended;
         }
         if starts_again && node.is_running() {
             world.kill(host);

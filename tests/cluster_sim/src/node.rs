@@ -28,6 +28,8 @@ pub struct Node {
     pub health: DiskHealth,
     /// The program was told to stop.
     is_stopping: bool,
+    /// The last program of the run has stopped.
+    pub has_ended: bool,
 }
 
 /// What is the matter with a node's disk.
@@ -36,6 +38,8 @@ pub enum DiskHealth {
     Sound,
     /// It fails, or soon will: the program may end by itself, and is started when that is mended.
     Failing,
+    /// It works again, but the program has met its failure: it may still end by itself.
+    Mended,
     /// Some of what it holds is wrong: if the program ends by itself, the disk is replaced.
     Rotten,
 }
@@ -62,6 +66,7 @@ impl Node {
             is_paused: false,
             health: DiskHealth::Sound,
             is_stopping: false,
+            has_ended: false,
         }
     }
 
@@ -77,6 +82,9 @@ impl Node {
     pub fn start(&mut self, now: u64, seed: u64) {
         assert!(self.running.is_none(), "one program at a time");
         self.starts += 1;
+        if self.health == DiskHealth::Mended {
+            self.health = DiskHealth::Sound;
+        }
         self.network.start_program(self.host);
         let program = Program::start(&self.clock, now, seed);
         let env = Env {
@@ -127,12 +135,16 @@ impl Node {
         running.ended.lock().expect("one thread").take()
     }
 
-    /// Lets go of a program that has ended in order; how many of its tasks have not ended.
-    pub fn end(&mut self) -> usize {
-        let tasks = self.running.take().map_or(0, |running| running.program.end());
+    /// Whether the program has ended in order, and every task that it started, too.
+    pub fn has_drained(&self) -> bool {
+        let tasks = self.running.as_ref().map_or(0, |running| running.program.tasks());
+        self.has_ended && tasks == 0
+    }
+
+    /// Lets go of a program that has ended in order.
+    pub fn end(&mut self) {
         self.network.end_program(self.host, true);
-        self.is_stopping = false;
-        tasks
+        self.running = None;
     }
 
     /// Ends the program at once; the machine stays.

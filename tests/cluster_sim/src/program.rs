@@ -33,8 +33,8 @@ impl Program {
         drop(self.runtime.spawn(main));
     }
 
-    /// Drops what is left of the program; how many tasks were alive.
-    pub fn end(self) -> usize {
+    /// How many tasks are alive.
+    pub fn tasks(&self) -> usize {
         self.runtime.metrics().num_alive_tasks()
     }
 

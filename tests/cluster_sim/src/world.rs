@@ -163,9 +163,10 @@ impl World {
             context::set_turn(host, self.now);
             self.nodes[host].tell_to_stop();
         }
-        self.run_until(DRAIN_US, "all nodes have stopped", |world| {
-            world.nodes.iter().all(|node| !node.is_running())
+        self.run_until(DRAIN_US, "all nodes and their tasks have ended (I14)", |world| {
+            world.nodes.iter().all(Node::has_drained)
         });
+        self.nodes.iter_mut().for_each(Node::end);
         let left = |node: &Node| (node.disk.open_files() > 0).then(|| node.disk.open_paths());
         if let Some(paths) = self.nodes.iter().find_map(left) {
             self.violation.get_or_insert(format!("files are still open: {paths:?} (I14)"));
@@ -331,7 +332,7 @@ impl World {
         }
         self.nodes[host].kill();
         match self.nodes[host].health {
-            DiskHealth::Sound => {
+            DiskHealth::Sound | DiskHealth::Mended => {
                 self.with_faults(|faults, world| faults.start_later(host, world));
             }
             DiskHealth::Failing => self.counters.add("programs ended by a failing disk", 1),
@@ -343,12 +344,8 @@ impl World {
 
     /// A program has stopped at the end of the run.
     fn drained(&mut self, host: usize) {
-        let tasks = self.nodes[host].end();
+        self.nodes[host].has_ended = true;
         self.counters.add("programs stopped to the end", 1);
-        if tasks > 0 {
-            let text = format!("n{} has stopped and {tasks} tasks still run (I14)", host + 1);
-            self.violation.get_or_insert(text);
-        }
     }
 
     fn outcome(self) -> Outcome {

@@ -5,8 +5,8 @@
 //! returns.
 
 use super::codec::{self, CodecError};
-use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::inspection::EntryFacts;
+use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::store::journal::{Durable, Journal, OnDurable};
 use bytes::Bytes;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -42,7 +42,8 @@ impl LogStore {
     pub(super) fn entries(&self, range: Range<u64>) -> io::Result<Vec<EntryFacts>> {
         let facts = |bytes: Bytes| {
             let id = codec::entry_from_bytes(&bytes)?.log_id;
-            Ok(EntryFacts { index: id.index, term: id.leader_id.term, bytes })
+            let (term, leader) = (id.leader_id.term, id.leader_id.node_id);
+            Ok(EntryFacts { index: id.index, term, leader, bytes })
         };
         self.journal.read(range)?.into_iter().map(facts).collect()
     }

@@ -12,9 +12,12 @@ use std::collections::BTreeMap;
 /// An entry, as short as it can be told from others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Entry {
-    term: u64,
+    written_in: Leadership,
     crc: u32,
 }
+
+/// A term and who led in it: terms may have several leaders, one after the other.
+type Leadership = (u64, MemberId);
 
 /// What is known of one member's log. It outlasts the member's program: a disk keeps it.
 #[derive(Default)]
@@ -26,8 +29,8 @@ struct Log {
 
 #[derive(Default)]
 pub struct RaftIsSound {
-    /// By term and index: the entry and the term of the one before it.
-    entries: BTreeMap<(u64, u64), (Entry, Option<u64>)>,
+    /// By leadership and index: the entry, and the leadership of the one before it.
+    entries: BTreeMap<(Leadership, u64), (Entry, Option<Leadership>)>,
     logs: BTreeMap<MemberId, Log>,
     committed: BTreeMap<u64, Entry>,
     /// The highest term in which anything was known to be committed so far.
@@ -98,29 +101,32 @@ impl RaftIsSound {
         let read_in = (node.start, facts.term);
         let is_same = log.read_in == read_in && log.entries.len() > 1;
         log.read_in = read_in;
-        let read = |from: u64| {
-            raft.entries(from..range.end)
-                .map_err(|error| format!("the log cannot be read: {error}"))
-        };
+        // A log that cannot be read is another rule's business.
+        let read = |from: u64| raft.entries(from..range.end).unwrap_or_default();
         let last = log.entries.last_key_value().map_or(0, |(index, _)| *index);
         let from = if is_same { last.min(range.end.saturating_sub(1)) } else { range.start };
         let mut from = from.max(range.start);
-        let mut found = read(from)?;
+        let mut found = read(from);
         // Where the last entry is another, those before it may be, too.
         let differs = |one: &EntryFacts| {
-            log.entries.get(&one.index).is_some_and(|known| known.term != one.term)
+            log.entries
+                .get(&one.index)
+                .is_some_and(|known| known.written_in != (one.term, one.leader))
         };
         if found.first().is_some_and(differs) {
             from = range.start;
-            found = read(from)?;
+            found = read(from);
+        }
+        if (found.len() as u64) < range.end.saturating_sub(from) {
+            return Ok(());
         }
         drop(log.entries.split_off(&from));
-        for EntryFacts { index, term, bytes } in found {
-            let entry = Entry { term, crc: crc32c::crc32c(&bytes) };
+        for EntryFacts { index, term, leader, bytes } in found {
+            let entry = Entry { written_in: (term, leader), crc: crc32c::crc32c(&bytes) };
             let previous = index.checked_sub(1).and_then(|before| log.entries.get(&before));
-            let previous = previous.map(|entry| entry.term);
+            let previous = previous.map(|entry| entry.written_in);
             log.entries.insert(index, entry);
-            let known = self.entries.entry((term, index)).or_insert((entry, previous));
+            let known = self.entries.entry((entry.written_in, index)).or_insert((entry, previous));
             known.1 = known.1.or(previous);
             if known.0 != entry || (previous.is_some() && known.1 != previous) {
                 let text = format!("{entry:?} after {previous:?}, elsewhere {known:?}");
@@ -136,7 +142,7 @@ impl RaftIsSound {
         let Some(log) = self.logs.get(&facts.member) else { return Ok(()) };
         let known_to = self.committed.last_key_value().map_or(0, |(index, _)| *index);
         // What was compared before cannot differ in the same log: matching has been checked.
-        let from = known_to.saturating_sub(8);
+        let from = known_to.saturating_sub(8).min(committed);
         let own: Vec<(u64, Entry)> =
             log.entries.range(from..=committed).map(|(index, entry)| (*index, *entry)).collect();
         for (index, entry) in own {
