@@ -153,7 +153,9 @@ fn check_compaction(ever: &[Batch], held: &[Batch], new: &[Batch], end: i64, del
     let kept: Vec<records::Record> = new.iter().flat_map(records_of).collect();
     assert!(newest.values().all(|record| kept.contains(record)), "a key lost its newest record");
     producers.remove(&-1);
-    deleted.iter().for_each(|id| drop(producers.remove(id)));
+    for id in deleted {
+        producers.remove(id);
+    }
     let places: Vec<_> = new.iter().map(place).collect();
     assert!(producers.values().all(|last| places.contains(last)), "a producer lost its last batch");
 }
