@@ -45,7 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     topic("unclean.leader.election.enable", Boolean, "false", "Where no in-sync replica is alive: false keeps the partition offline until one returns; true makes any living replica the leader, and records may be lost.")
         .both().dynamic().under(&["unclean.leader.election.enable"]),
     topic("ottla.durability", String, "replicated", "What an in-sync replica must have done before it counts for acks=all: `replicated`, the record is in its page cache (Kafka's meaning); `synced`, the record is synced to its disk.")
-        .valid(OneOf(DURABILITIES)).both().dynamic().under(&["ottla.durability"]).later(),
+        .valid(OneOf(DURABILITIES)).both().dynamic().under(&["ottla.durability"]),
     topic("internal.segment.bytes", Int, "0", "Overrides `segment.bytes` without its minimum, so that tests roll often; 0 does not.").min(0).bytes().both().under(&["internal.segment.bytes"]).internal(),
 ];
 
