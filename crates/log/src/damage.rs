@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use types::Offset;
 
 /// Damaged places that a log remembers. More make no difference to anybody.
-const PLACES_MAX: usize = 64;
+pub(crate) const PLACES_MAX: usize = 64;
 
 /// A stretch of a log that cannot be served.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

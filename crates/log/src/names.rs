@@ -31,6 +31,9 @@ pub const DELETE_DIR: &str = "-delete";
 /// End of the name of a partition's directory that nobody claims.
 pub const STRAY_DIR: &str = "-stray";
 
+/// Offsets at which a log was found damaged, a line each: looked at again at every opening. A file of
+/// our own, which Kafka passes over.
+pub const DAMAGES: &str = "ottla-damages";
 /// End of the name of a damaged replica's directory.
 pub const QUARANTINED_DIR: &str = "-quarantined";
 

@@ -12,7 +12,7 @@ use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::damage::{Damage, Damages};
 use crate::epochs::EpochCache;
-use crate::names::{DELETED, LEADER_EPOCHS, LOG, PARTITION_METADATA, SNAPSHOT};
+use crate::names::{DAMAGES, DELETED, LEADER_EPOCHS, LOG, PARTITION_METADATA, SNAPSHOT};
 use crate::names::{partition_dir, segment_file, segment_offset};
 use crate::open_files::OpenFiles;
 use crate::producers::{Producers, marker_of};
@@ -178,6 +178,9 @@ impl OpenLog {
         log.settle_bounds(self.clean, self.high_watermark)?;
         if !epochs_known {
             log.epochs_from_batches()?;
+        }
+        if names.iter().any(|entry| entry.name == DAMAGES) {
+            log.recall_damages()?;
         }
         Ok((log, recovered))
     }

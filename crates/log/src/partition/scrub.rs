@@ -4,11 +4,13 @@
 //! read outside the lock; what it finds counts only if the log has not changed underneath.
 
 use super::PartitionLog;
-use crate::damage::Damage;
-use crate::names::{LOG, segment_file};
+use crate::damage::{Damage, PLACES_MAX};
+use crate::names::{DAMAGES, LOG, segment_file};
+use crate::removal::gone_is_fine;
 use crate::walk::{Walk, WalkError};
 use crate::{LogDirError, ReadError};
 use env::File;
+use env::disk::{read_file, write_file_atomically};
 use records::{BatchError, BatchHeader, HEADER_BYTES};
 use std::io;
 use std::path::PathBuf;
@@ -270,7 +272,36 @@ impl PartitionLog {
     pub(super) fn note_damage(&self, damage: Damage) {
         if self.damages.note(damage.clone()) {
             tracing::error!(partition = %self.id.partition, %damage, "log is damaged");
+            self.keep_damages();
         }
+    }
+
+    /// So that a restart, which reads no segment, does not serve what is known to be damaged. If it
+    /// cannot be written, the next scrub finds the damage again.
+    fn keep_damages(&self) {
+        let lines = self.damages.list().into_iter().map(|damage| format!("{}\n", damage.offset));
+        let text: String = lines.collect();
+        let path = self.id.dir.join(DAMAGES);
+        if let Err(error) = write_file_atomically(&*self.id.disk, &path, text.as_bytes()) {
+            tracing::warn!(path = %path.display(), %error, "damage is not kept for the next start");
+        }
+    }
+
+    /// Looks again, at opening, where damage was found before.
+    pub(super) fn recall_damages(&self) -> io::Result<()> {
+        let path = self.id.dir.join(DAMAGES);
+        let bytes = read_file(&*self.id.disk, &path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        for offset in text.lines().filter_map(|line| line.parse().ok()).take(PLACES_MAX) {
+            if let Err(error) = self.examine(Offset(offset)) {
+                tracing::warn!(partition = %self.id.partition, %error, "cannot look at damage again");
+            }
+        }
+        if self.damages.is_empty() {
+            // Cut off or deleted since.
+            gone_is_fine(self.id.disk.remove_file(&path))?;
+        }
+        Ok(())
     }
 
     /// Damage after all that is below `expected`, for somebody who refuses the log because of it.

@@ -175,6 +175,29 @@ fn damage_that_is_cut_off_or_deleted_is_forgotten() {
 }
 
 #[test]
+fn damage_is_known_after_a_restart_until_it_is_gone() {
+    for is_clean in [true, false] {
+        let world = world();
+        let log = LogHandle::new(filled(&world));
+        damage(&world, &log.lock(), 7, HEADER_BYTES + 10);
+        assert_eq!(scrub(&log, 300).0, [(7, 8)]);
+        if is_clean {
+            log.lock().close().unwrap();
+        }
+        world.disk.crash(1);
+        let log = LogHandle::new(world.open(is_clean).unwrap().0);
+        assert_eq!(log.damages().len(), 1, "clean: {is_clean}");
+        never_served(&log, 7, 8);
+        log.lock().truncate_to(Offset(5)).unwrap();
+        world.checkpoint(&log.lock());
+        drop(log);
+        let log = LogHandle::new(world.open(false).unwrap().0);
+        assert_eq!(log.damages(), []);
+        assert!(!world.names().iter().any(|name| name.contains("damage")));
+    }
+}
+
+#[test]
 fn a_scrubber_is_not_misled_by_what_happens_to_the_log() {
     let world = world();
     let log = LogHandle::new(filled(&world));
