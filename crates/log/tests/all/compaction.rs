@@ -427,7 +427,8 @@ fn a_damaged_segment_is_reported_and_left_as_it_is() {
     let names = world.names();
     let error = compact(&log, Timestamp(2000), &options(), &go_on).unwrap_err();
     assert!(matches!(error, CompactError::Damaged { base: Offset(0), .. }), "{error}");
-    assert_eq!(world.names(), names);
+    let kept: Vec<_> = world.names().into_iter().filter(|name| name != "ottla-damages").collect();
+    assert_eq!(kept, names, "and a note of where the damage is");
     put(&mut log.lock(), &[("a", Some("2"))]);
 }
 
