@@ -176,10 +176,7 @@ impl Faults {
             FaultKind::DirectoryFails,
             FaultKind::BitRot,
         ];
-        let is_fit = matches!(
-            world.nodes[victim].health,
-            DiskHealth::Sound | DiskHealth::Mended
-        );
+        let is_fit = matches!(world.nodes[victim].health, DiskHealth::Sound | DiskHealth::Mended);
         if needs_sound_disk.contains(&kind) && !is_fit {
             return false;
         }

@@ -135,16 +135,10 @@ impl Node {
         running.ended.lock().expect("one thread").take()
     }
 
-    /// Whether the program has ended in order, and every task that it started, too.
-    pub fn has_drained(&self) -> bool {
-        let tasks = self.running.as_ref().map_or(0, |running| running.program.tasks());
-        self.has_ended && tasks == 0
-    }
-
-    /// Lets go of a program that has ended in order.
-    pub fn end(&mut self) {
+    /// Lets go of a program that has ended in order; how many of its tasks had not ended.
+    pub fn end(&mut self) -> usize {
         self.network.end_program(self.host, true);
-        self.running = None;
+        self.running.take().map_or(0, |running| running.program.tasks())
     }
 
     /// Ends the program at once; the machine stays.

@@ -106,6 +106,10 @@ fn config(options: &RaftOptions) -> Config {
         // Without it, heartbeats of a leader that has lost its quorum to one member that it still
         // reaches keep a connected majority from electing another.
         quorum_loss_probe_interval: Some(election_max * 2),
+        // A leader whose last entries reached others and not its own disk would write other ones at
+        // the same indexes of the same term when it goes on after a restart; a new term tells them
+        // apart.
+        enable_leader_restore: Some(false),
         ..Config::default()
     }
 }
@@ -125,6 +129,10 @@ impl MetaRaft {
             .map_err(|error| error.to_string())?;
         let mut metrics = raft.metrics();
         let first = Report::of(&metrics.borrow_watched(), &addresses);
+        // Nobody else could be elected: there is nothing to wait for.
+        if first.voters() == BTreeSet::from([setup.id]) {
+            raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
+        }
         let (sender, report) = watch::channel(first);
         let known = addresses.clone();
         tasks.spawn(async move {
@@ -292,5 +300,16 @@ impl MetaRaft {
         let report = self.report.borrow();
         let member = report.members.iter().find(|member| member.id.node_id() == node);
         member.map(|member| member.address.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restarted_leader_is_elected_anew() {
+        let config = config(&RaftOptions::default()).validate().expect("valid options");
+        assert_eq!(config.enable_leader_restore, Some(false));
     }
 }
