@@ -419,9 +419,6 @@ fn mutate_command(mutation: Option<Mutation>, image: &Image, command: &mut Comma
     }
     let Command::AlterPartition(alter) = command else { return };
     for item in &mut alter.partitions {
-        if mutation == Some(Mutation::AnyEpochInAlter) {
-            item.new_isr.iter_mut().for_each(|member| member.broker_epoch = BrokerEpoch::NONE);
-        }
         let Some(state) = image.partition(item.partition) else { continue };
         if mutation == Some(Mutation::AnyPartitionEpoch) {
             item.partition_epoch = state.partition_epoch;

@@ -50,8 +50,6 @@ pub enum Mutation {
     AnyPartitionEpoch,
     /// An AlterPartition is applied in whatever leader epoch there is.
     AnyLeaderEpochInAlter,
-    /// An AlterPartition is applied whatever registration its members were seen under.
-    AnyEpochInAlter,
     /// A lost replica outside of the ISR changes nothing.
     SilentLoss,
     /// A lost replica stays in the ISR as its last member, though another is eligible.
@@ -256,11 +254,6 @@ impl Mutation {
             "any-leader-epoch-in-alter",
             Mutation::AnyLeaderEpochInAlter,
             "AlterPartition of an earlier leader epoch is refused",
-        ),
-        (
-            "any-epoch-in-alter",
-            Mutation::AnyEpochInAlter,
-            "AlterPartition names registrations, and stale ones are refused (KIP-903)",
         ),
         (
             "silent-loss",

@@ -213,7 +213,6 @@ fn list_offsets_request(
             partition_index: of.partition.0,
             current_leader_epoch: epoch.0,
             timestamp: what.timestamp(),
-            ..Default::default()
         });
     }
     let topics = topics
