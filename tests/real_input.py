@@ -34,9 +34,10 @@ sys.path[:0] = [str(TESTS), str(TESTS / "chaos")]
 
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 from harness import Cluster, wait_until  # noqa: E402
+from harness.history import HistoryFile, check  # noqa: E402
 from harness.logs import compare_replicas  # noqa: E402
-from history import judge  # noqa: E402
 from load import Load, read_all  # noqa: E402
+from values import contents  # noqa: E402
 
 PARTS = 6
 STALL_GOAL = 2.0
@@ -218,16 +219,21 @@ def compare(cluster, topic):
     return differences
 
 
-def probes(cluster, prober, topic):
+def probes(cluster, prober, history, topic):
     """Faults in the prober's own records, and its longest stall."""
-    history = prober.finish()
+    prober.finish()
     ends = {part: cluster.end_offset(topic, part) for part in range(PARTS)}
-    verdict = judge(history, read_all(cluster.bootstrap, topic, ends), PROBE_BYTES)
-    stalls = [round(sends.stall, 2) for sends in history.values()]
-    print(f"probes    {verdict.acknowledged} acknowledged, {verdict.faults} faults")
-    print(f"stall     {max(stalls):.2f} s the longest without an acknowledgement (per partition: "
-          f"{stalls}); goal under {STALL_GOAL:.0f} s: {'met' if max(stalls) < STALL_GOAL else 'MISSED'}")
-    return verdict.faults + verdict.unknown
+    for part, records in read_all(cluster.bootstrap, topic, ends).items():
+        named, damaged = contents(records, part)
+        history.read(2, topic, part, named, final=True, damaged=damaged)
+        history.final_read(topic, part, ends[part])
+    history.__exit__(None)
+    code, report = check(history.path)
+    stall = report["stalls"]["max"]
+    print(f"probes    {report['acknowledged']} acknowledged, verdict: {report['verdict']}")
+    print(f"stall     {stall:.2f} s the longest without an acknowledgement in any partition; "
+          f"goal under {STALL_GOAL:.0f} s: {'met' if stall < STALL_GOAL else 'MISSED'}")
+    return code + report["unknown"]
 
 
 def run(options, directory):
@@ -237,7 +243,9 @@ def run(options, directory):
     with Cluster("ottla", directory=directory / "cluster") as cluster:
         topic, probe_topic = (f"{kind}-{uuid.uuid4().hex[:6]}" for kind in ("real", "probe"))
         create(cluster, topic, probe_topic)
-        prober = Load(cluster.bootstrap, probe_topic, PARTS, PROBES_PER_SECOND * PARTS, PROBE_BYTES)
+        history = HistoryFile(directory / "probes.jsonl", {probe_topic: PARTS})
+        prober = Load(cluster.bootstrap, history, probe_topic, PARTS, PROBES_PER_SECOND * PARTS,
+                      PROBE_BYTES)
         prober.start()
         started = time.monotonic()
         senders = Senders(cluster.bootstrap, topic, input, options.seconds, directory)
@@ -247,7 +255,7 @@ def run(options, directory):
         print(f"sent      in {taken:.1f} s, {input.bytes / 1e6 / taken:.1f} MB/s with the loss")
         cluster.wait_in_sync(topic)
         cluster.wait_in_sync(probe_topic)
-        faults = probes(cluster, prober, probe_topic)
+        faults = probes(cluster, prober, history, probe_topic)
         different = read_back(cluster, topic, input, directory)
         differences = compare(cluster, topic)
     print(f"read back {PARTS - len(different)} of {PARTS} parts equal line for line")
