@@ -12,4 +12,5 @@ pub const KNOWN: &[(u64, &str)] = &[
         2015,
         "a leader of the controllers went on in its term after a restart, and used an index again",
     ),
+    (2043, "a follower with a new disk told a consumer that its offset was out of range"),
 ];

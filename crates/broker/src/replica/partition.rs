@@ -313,6 +313,12 @@ impl Partition {
         if mutant::is(Mutant::ReadToEnd) {
             high_watermark = log.end_offset();
         }
+        // Where a leader's log ends, a consumer that stands beyond has read what is lost; a follower
+        // may only be behind (with an empty disk, at the beginning). Out of range would send a
+        // consumer that takes it for the leader back to the start.
+        if matches!(state.role, Role::Following(..)) && read.offset > log.end_offset() {
+            return Err(ErrorCode::OffsetNotAvailable);
+        }
         let last_stable_offset = log.first_unstable_offset().min(high_watermark);
         let told = |offset| if is_told(&state.role) { offset } else { Offset::NONE };
         let mut planned = PlannedRead {
