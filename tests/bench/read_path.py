@@ -147,7 +147,7 @@ def send_by_mmap(out, file, size, chunk):
 BARE = {"sendfile": send_by_sendfile, "pread": send_by_pread, "mmap": send_by_mmap}
 
 
-def bare(way, files, chunk, receiver_cpu):
+def bare(way, files, chunk):
     """All files through a loopback socket: MB/s and the sender's CPU seconds per GB."""
     listener = socket.create_server(("127.0.0.1", 0))
     total = sum(path.stat().st_size for path in files)
@@ -194,7 +194,7 @@ def run(options, directory):
     clusters = {}
     try:
         for transfer in options.transfers:
-            overrides = {} if transfer == "default" else {"ottla.fetch.transfer": transfer}
+            overrides = {"ottla.fetch.transfer": transfer}
             cluster = Cluster("ottla", count=1, directory=directory / transfer, overrides=overrides)
             clusters[transfer] = cluster
             cluster.start()
@@ -207,7 +207,7 @@ def run(options, directory):
         figures = {}
         for _ in range(options.rounds):
             for way in BARE:
-                found = bare(way, files, options.chunk, None)
+                found = bare(way, files, options.chunk)
                 figures.setdefault(("bare", way), []).append(found)
             for transfer, cluster in clusters.items():
                 found = fetched(cluster, asked[transfer], options.pipeline, options.fetch_bytes)
@@ -230,7 +230,7 @@ def report(figures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--transfers", type=lambda text: text.split(","),
-                        default=["default"], help="values of ottla.fetch.transfer")
+                        default=["sendfile", "pread"], help="values of ottla.fetch.transfer")
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pipeline", type=int, default=1, help="fetches in flight")
