@@ -1,8 +1,9 @@
 //! Changes of in-sync sets on their way to the controller: gathered from all partitions that this
 //! broker leads, sent as one AlterPartition command at a time.
 //!
-//! Promises: every proposal is answered exactly once, `Lost` if no answer came; a partition has one
-//! proposal under way at most (its machine sees to that), so the queue is bounded by partitions.
+//! Promises: every proposal is answered exactly once, `Lost` if no answer came, but for one that a
+//! newer one of its partition overtook while it waited: that goes alone, and the queue is bounded by
+//! partitions.
 //! A leader acts on what was committed once this broker has followed the image that holds it, with
 //! the `min.insync.replicas` of then: under a former, lower one it would commit alone what the
 //! controller takes its eligible leaders to hold.
@@ -37,7 +38,7 @@ struct Inner {
 
 impl IsrQueue {
     pub fn push(&self, partition: Arc<Partition>, proposal: IsrProposal) {
-        self.lock().push((partition, proposal));
+        put(&mut self.lock(), partition, proposal);
         self.0.news.notify_one();
     }
 
@@ -55,6 +56,14 @@ impl IsrQueue {
             }
         }
     }
+}
+
+/// Puts a proposal in the place of an older one of the same partition, which its machine has given
+/// up. Answers tell partitions apart and not proposals: the refusal of the old one would pass for that
+/// of the new one, whose machine then waits for news that never come.
+fn put<P>(queue: &mut Vec<(Arc<P>, IsrProposal)>, partition: Arc<P>, proposal: IsrProposal) {
+    queue.retain(|(queued, _)| !Arc::ptr_eq(queued, &partition));
+    queue.push((partition, proposal));
 }
 
 async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
@@ -135,5 +144,25 @@ fn item(partition: &Partition, proposal: &IsrProposal) -> AlterPartitionItem {
         partition_epoch: proposal.partition_epoch,
         new_isr: proposal.isr.iter().map(member).collect(),
         leader_recovery: LeaderRecovery::Recovered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_proposal_of_a_partition_takes_the_place_of_an_older_one() {
+        let proposal = |epoch| IsrProposal {
+            leader_epoch: LeaderEpoch(1),
+            partition_epoch: PartitionEpoch(epoch),
+            isr: Vec::new(),
+        };
+        let (one, other) = (Arc::new(1), Arc::new(2));
+        let mut queue = Vec::new();
+        put(&mut queue, one.clone(), proposal(3));
+        put(&mut queue, other.clone(), proposal(1));
+        put(&mut queue, one.clone(), proposal(4));
+        assert_eq!(queue, [(other, proposal(1)), (one, proposal(4))]);
     }
 }
