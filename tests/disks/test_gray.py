@@ -75,6 +75,18 @@ def others(scenario, disk):
     return all(p.leader not in (disk.id, -1) and disk.id not in p.isr for p in partitions)
 
 
+def rejoined(cluster, topic, id):
+    """Waits until all replicas are in sync by another node's word: what the sick one knows may be from
+    before, and the scenario asks the first node that answers."""
+    of = next(other for other in cluster.nodes if other != id)
+
+    def all_in_sync():
+        partitions = cluster.metadata([topic], of=of).topics[topic].values()
+        return all(set(p.isr) == set(p.replicas) for p in partitions)
+
+    wait_until(all_in_sync, 60, f"node {id} in sync everywhere")
+
+
 @pytest.mark.parametrize("what", ["data", "everything"])
 @pytest.mark.parametrize("durability", ["replicated", "synced"])
 def test_a_disk_that_hangs_loses_its_leaderships_in_seconds_and_comes_back(
@@ -98,6 +110,7 @@ def test_a_disk_that_hangs_loses_its_leaderships_in_seconds_and_comes_back(
         assert told.topics
         time.sleep(max(0.0, began + FROZEN_SECONDS - time.monotonic()))
         disk.volume.thaw()
+        rejoined(disk.cluster, scenario.topic, disk.id)
         scenario.heal()
     report = scenario.finish()
     with capsys.disabled():
@@ -118,6 +131,7 @@ def test_leaders_give_up_a_follower_that_makes_all_wait_though_it_says_nothing_i
         scenario.flow(3.0)
         time.sleep(max(0.0, began + FROZEN_SECONDS - time.monotonic()))
         disk.volume.thaw()
+        rejoined(disk.cluster, scenario.topic, disk.id)
         scenario.heal()
     report = scenario.finish()
     with capsys.disabled():
@@ -172,6 +186,7 @@ def test_what_lies_on_another_disk_of_the_node_goes_on(volumes, capsys):
             leaders = cluster.metadata([scenario.topic], of=2).topics[scenario.topic]
             assert all(leaders[index].leader == 1 for index in kept), "and nothing else"
             cluster.volumes[0].thaw()
+            rejoined(cluster, scenario.topic, 1)
             scenario.heal()
         report = scenario.finish()
     finally:
