@@ -80,28 +80,6 @@ impl SimConfig {
         config
     }
 
-    /// The weather in which a rare mistake shows.
-    pub fn aim_at(mut self, mutation: Option<Mutation>) -> SimConfig {
-        match mutation {
-            // Answers get lost, and the images that would tell come late.
-            Some(Mutation::AnyRefusalRollsBack) => {
-                self.loss = 250;
-                self.metadata_delay_ms_max = 2_500;
-                self.slow_metadata = true;
-            }
-            // Streams break all the time, and what is left of them is slow.
-            Some(Mutation::OldStreamCounts) => {
-                self.slow_streams = 700;
-                self.slow_stream_ms_max = 1_500;
-                self.fault_interval_ms = 60;
-                self.notice_ms_max = 50;
-                self.partitions_faults = false;
-            }
-            _ => {}
-        }
-        self
-    }
-
     /// Other sizes, and the faults that the first simulator did not know.
     fn widen(&mut self, rng: &mut Rng) {
         self.wide = true;

@@ -39,7 +39,7 @@ fn hunt_in(mutation: Mutation, seeds: Range<u64>) -> Option<Kill> {
     let first = seeds.start;
     for seed in seeds {
         let run = |made| {
-            let config = SimConfig::from_seed(seed, made).aim_at(Some(mutation));
+            let config = SimConfig::from_seed(seed, made);
             World::run(config, false)
         };
         let invariant = match std::panic::catch_unwind(|| run(Some(mutation))) {

@@ -21,7 +21,7 @@ impl Arguments {
     fn config(&self, seed: u64) -> SimConfig {
         match self.is_narrow {
             true => SimConfig::narrow(seed, self.mutation),
-            false => SimConfig::from_seed(seed, self.mutation).aim_at(self.mutation),
+            false => SimConfig::from_seed(seed, self.mutation),
         }
     }
 }
