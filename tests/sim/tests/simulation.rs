@@ -42,7 +42,7 @@ fn new_seeds_break_nothing_and_everything_happens_in_them() {
 /// The same for the simulator as it is.
 #[test]
 fn later_seeds_that_once_failed_hold() {
-    for seed in [98_719, 145_585] {
+    for seed in [98_719, 145_585, 17_112, 439_145, 402_218] {
         check(seed, run_seed(seed, None, false), "");
     }
 }
