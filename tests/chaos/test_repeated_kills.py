@@ -76,7 +76,8 @@ class Librdkafka(Prober):
             producer.produce(TOPIC, b"x", partition=0, on_delivery=self.delivered)
             due = max(due + EVERY, time.monotonic())
             while time.monotonic() < due:
-                producer.poll(due - time.monotonic())
+                # Less than nothing would be for ever.
+                producer.poll(max(0.0, due - time.monotonic()))
         producer.flush(STALL_MAX)
 
     def delivered(self, error, _):
