@@ -142,9 +142,9 @@ impl PartitionLog {
         let index = self.segment_index(offset);
         let segment = &self.segments[index];
         let same = |place: &Place| place.base == segment.base && place.shape == self.shape();
-        let known = at.place.filter(|place| at.offset == offset && same(place));
-        let (position, expected) = match known {
-            Some(place) => (place.position, offset),
+        // Also below the log's start: from a hint on, it may take several parts to get there.
+        let (position, expected) = match at.place.filter(same) {
+            Some(place) => (place.position, at.offset),
             None => {
                 let hint = segment.position_hint(offset);
                 let hint = hint.map_err(|error| self.scrub_failed(error))?;

@@ -67,6 +67,15 @@ fn a_scrubber_reads_every_synced_byte_once_in_portions() {
 }
 
 #[test]
+fn a_scrubber_gets_to_a_start_that_lies_within_a_segment() {
+    // No index entry but the segment's first place.
+    let world = World::new(LogConfig { segment_bytes: 700, index_interval_bytes: 4096, ..small() });
+    let log = LogHandle::new(filled(&world));
+    log.lock().advance_start_offset(Offset(4));
+    assert_eq!(scrub(&log, 1).0, []);
+}
+
+#[test]
 fn a_scrubber_leaves_the_unsynced_tail_alone_and_goes_on_when_it_is_synced() {
     let world = world();
     let log = LogHandle::new(filled(&world));

@@ -13,6 +13,9 @@ use crate::refusal::{Refusal, check_leader_epoch};
 use std::collections::BTreeMap;
 use types::{BrokerEpoch, LeaderEpoch, Monotonic, NodeId, Offset, PartitionEpoch};
 
+/// How many times the least time that makes a follower slow its habit may extend that. What waits
+/// for it must be answered within the time that clients wait.
+const HABIT_TIMES_MAX: u32 = 4;
 /// How often a follower is looked at in the least time that makes it slow.
 const SLOW_CHECKS: u32 = 5;
 
@@ -551,8 +554,9 @@ impl Leader {
     }
 
     fn slow_limit(&self) -> Option<SlowLimit> {
-        let max = self.config.replica_lag_time_max;
-        Some(SlowLimit { min: self.config.slow_follower_max?.min(max), max })
+        let lag_time_max = self.config.replica_lag_time_max;
+        let min = self.config.slow_follower_max?.min(lag_time_max);
+        Some(SlowLimit { min, max: (min * HABIT_TIMES_MAX).min(lag_time_max) })
     }
 
     /// Only waiting produces make it matter how slow a follower is.
@@ -579,6 +583,10 @@ impl Leader {
         if slow.is_empty() || !self.isr.can_propose(self.now) {
             return;
         }
+        if self.isr.committed().len() - slow.len() < self.effective_min_isr() {
+            self.relieve_slow(effects);
+            return;
+        }
         for follower in self.followers.iter_mut().filter(|f| slow.contains(&f.broker)) {
             follower.pace.begin_rest(self.now, limit);
             effects.push(LeaderEffect::SlowFollower(follower.broker));
@@ -601,8 +609,20 @@ impl Leader {
         let slow: Vec<NodeId> = members.iter().filter(is_slow).map(|f| f.broker).collect();
         // Where all of several are slow, it is rather this broker that nobody hears.
         let others_keep_up = slow.len() < members.len() || members.len() == 1;
-        let is_enough = self.isr.committed().len() - slow.len() >= self.effective_min_isr();
-        if others_keep_up && is_enough { slow } else { Vec::new() }
+        if others_keep_up { slow } else { Vec::new() }
+    }
+
+    /// Slow ones that are needed may be needed no longer once those that rest and have caught up are
+    /// back.
+    fn relieve_slow(&mut self, effects: &mut Vec<LeaderEffect>) {
+        let (now, end) = (self.now, self.log.end_offset);
+        let lag_time_max = self.config.replica_lag_time_max;
+        for follower in &mut self.followers {
+            if follower.is_caught_up(now, end, lag_time_max) {
+                follower.pace.end_rest(now);
+            }
+        }
+        self.propose_joining(None, effects);
     }
 
     fn propose(

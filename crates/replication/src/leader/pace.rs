@@ -110,6 +110,11 @@ impl Pace {
         self.rest_until = now + self.rest;
     }
 
+    /// It is needed. Should it be slow again, it rests as long as if it had rested in full.
+    pub fn end_rest(&mut self, now: Monotonic) {
+        self.rest_until = self.rest_until.min(now);
+    }
+
     pub fn is_resting(&self, now: Monotonic) -> bool {
         now < self.rest_until
     }
