@@ -7,7 +7,10 @@ pub const KNOWN: &[(u64, &str)] = &[
     (3, "a node that was told to stop in the middle of its start panicked"),
     (5, "as 2, for the log directory of the only replica in sync"),
     (36, "as 5"),
-    (1002, "two proposals of one ISR shared a request, and the answer of the old one passed for that of the new"),
+    (
+        1002,
+        "two proposals of one ISR shared a request, and the answer of the old one passed for that of the new",
+    ),
     (
         2015,
         "a leader of the controllers went on in its term after a restart, and used an index again",
