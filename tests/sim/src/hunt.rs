@@ -27,7 +27,7 @@ fn hunting_ground(mutation: Mutation) -> Range<u64> {
 }
 
 const RARE: [(Mutation, u64); 2] =
-    [(Mutation::SettingsBeforeRoles, 2_200), (Mutation::Rule(Mutant::AnyLeaderEpoch), 4_000)];
+    [(Mutation::SettingsBeforeRoles, 6_900), (Mutation::Rule(Mutant::AnyLeaderEpoch), 4_000)];
 
 /// Runs seeds with the mistake until one notices it. An assertion of a machine notices as well as
 /// an invariant.
