@@ -2,23 +2,16 @@
 
 import uuid
 
+import kafka
 import pytest
 from clients.base import TIMEOUT
 from clients.confluent import ConfluentAdmin
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
 from conftest import OVERRIDES
 from harness import Cluster, wait_until
 from kafka.record import MemoryRecords
 
 GROUPS = 6
-COMMITS = 10
+COMMITS = 20
 # Of each commit, each with some text beside its offset.
 PARTITIONS = 30
 TEXT = "x" * 4000
@@ -43,26 +36,20 @@ def records_kept(directory):
     return count
 
 
+def connect(bootstrap, group):
+    return kafka.KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=group,
+                               enable_auto_commit=False)
+
+
 def committed(bootstrap, topic, groups):
-    admin = ConfluentAdmin().client(bootstrap)
+    """{group: [offset of each partition, or None]}"""
     offsets = {}
     for group in groups:
-        wanted = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
-        wanted = [ConsumerGroupTopicPartitions(group, wanted)]
-        answer = admin.list_consumer_group_offsets(wanted)[group].result(TIMEOUT)
-        offsets[group] = {one.partition: one.offset for one in answer.topic_partitions}
+        consumer = wait_until(lambda: connect(bootstrap, group), TIMEOUT, "a connection")
+        partitions = [kafka.TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+        offsets[group] = [consumer.committed(partition) for partition in partitions]
+        consumer.close()
     return offsets
-
-
-def commit(consumer, topic, offsets):
-    positions = [TopicPartition(topic, *position, metadata=TEXT) for position in offsets.items()]
-    try:
-        consumer.commit(offsets=positions, asynchronous=False)
-    except KafkaException as error:
-        if not error.args[0].retriable() and error.args[0].code() != KafkaError._WAIT_COORD:
-            raise
-        return False
-    return True
 
 
 @pytest.fixture
@@ -78,11 +65,12 @@ def test_groups_are_loaded_from_a_compacted_log_as_they_were(own_cluster):
     groups = [f"{topic}-{number}" for number in range(GROUPS)]
     expected = {}
     for number, group in enumerate(groups):
-        consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": group,
-                             "enable.auto.commit": False})
+        consumer = wait_until(lambda: connect(cluster.bootstrap, group), TIMEOUT, "a connection")
         for round in range(COMMITS):
-            offsets = {partition: round + number + partition for partition in range(PARTITIONS)}
-            wait_until(lambda: commit(consumer, topic, offsets), TIMEOUT, "a commit")
+            offsets = [round + number + partition for partition in range(PARTITIONS)]
+            consumer.commit({kafka.TopicPartition(topic, partition):
+                             kafka.OffsetAndMetadata(offset, TEXT, -1)
+                             for partition, offset in enumerate(offsets)})
             expected[group] = offsets
         consumer.close()
     # Deleted ones must not come back.
@@ -90,7 +78,7 @@ def test_groups_are_loaded_from_a_compacted_log_as_they_were(own_cluster):
     for group, done in ConfluentAdmin().client(cluster.bootstrap).delete_consumer_groups(
             deleted).items():
         done.result(TIMEOUT)
-        expected[group] = {partition: OFFSET_INVALID for partition in range(PARTITIONS)}
+        expected[group] = [None] * PARTITIONS
     assert committed(cluster.bootstrap, topic, groups) == expected
     for id in cluster.nodes:
         wait_until(lambda: records_kept(cluster.data_directory(id)) < GROUPS * COMMITS * PARTITIONS / 4,
