@@ -77,6 +77,12 @@ impl PartitionLog {
     fn drop_front(&mut self, count: usize) -> io::Result<Retained> {
         let mut files = Vec::new();
         let mut bytes = 0;
+        if count > 0 && self.owes_names() {
+            // Or a crash could keep the removals and forget the segment that stays: the log would
+            // begin at offset 0 again, and give out offsets a second time.
+            self.id.disk.sync_dir(&self.id.dir)?;
+            self.sync.names_synced = self.sync.names_changed;
+        }
         for _ in 0..count {
             let base = self.segments[0].base;
             files.extend(self.take_names_away(base)?);

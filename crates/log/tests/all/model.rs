@@ -250,7 +250,7 @@ impl Run {
                 });
                 ok(done.is_ok());
             }
-            Op::Scrub => self.scrub(),
+            Op::Scrub => ok(self.scrub()),
             Op::Compact => ok(self.compact()),
             Op::Settle => {
                 let done = self.log.lock().flush().is_ok();
@@ -304,14 +304,14 @@ impl Run {
         done
     }
 
-    fn scrub(&self) {
+    fn scrub(&self) -> bool {
         let mut at = ScrubCursor::default();
         for _ in 0..100_000 {
-            let scrubbed = self.log.scrub(at, 150).unwrap();
+            let Ok(scrubbed) = self.log.scrub(at, 150) else { return false };
             assert_eq!(scrubbed.damage, None);
             at = scrubbed.next;
             if scrubbed.is_at_end {
-                return;
+                return true;
             }
         }
         panic!("the scrubber stays at {}", at.offset());
@@ -613,5 +613,25 @@ fn a_producer_whose_newest_segment_was_deleted_is_no_business_of_compaction() {
         Op::HighWatermark { back: 0 },
         Op::Retain,
         Op::Compact,
+    ]);
+}
+
+#[test]
+fn a_stop_within_retention_keeps_the_segment_that_stays() {
+    script(&[
+        Op::Append { producer: 0, count: 1 },
+        Op::Settle,
+        Op::Append { producer: 0, count: 1 },
+        Op::Crash { seed: 3340958848763258066 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Append { producer: 0, count: 1 },
+        Op::HighWatermark { back: 0 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Append { producer: 0, count: 1 },
+        Op::Settle,
+        Op::Replicate { batches: 4 },
+        Op::AdvanceStart { back: 0 },
+        Op::StopWithin { changes: 5, seed: 941961284608591555 },
+        Op::Retain,
     ]);
 }
