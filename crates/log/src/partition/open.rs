@@ -296,8 +296,9 @@ impl PartitionLog {
             segment.seal()?;
             self.sync.snapshots.extend([segment.offsets.file()?, segment.times.file()?]);
         }
-        let end = self.end_offset;
-        for at in self.snapshots()?.into_iter().filter(|at| *at > end) {
+        // Those from here on may be of a log that was cut, too: a crash brings back what a newer one of
+        // the same name had replaced. A later truncation would believe them and forget producers.
+        for at in self.snapshots()?.into_iter().filter(|at| *at > from) {
             let path = segment_file(&self.id.dir, at, SNAPSHOT);
             self.remove(vec![path])?;
         }

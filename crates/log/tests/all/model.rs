@@ -635,3 +635,21 @@ fn a_stop_within_retention_keeps_the_segment_that_stays() {
         Op::Retain,
     ]);
 }
+
+#[test]
+fn a_snapshot_that_a_crash_brought_back_is_not_believed() {
+    script(&[
+        Op::Append { producer: 0, count: 1 },
+        Op::Append { producer: 0, count: 2 },
+        Op::Crash { seed: 16962235344839163007 },
+        Op::Truncate { back: 1 },
+        Op::StopWithin { changes: 1, seed: 3651796290723570644 },
+        Op::Truncate { back: 1 },
+        Op::Append { producer: 1, count: 1 },
+        Op::Crash { seed: 7707033149713666731 },
+        Op::Append { producer: 0, count: 2 },
+        Op::Append { producer: 0, count: 2 },
+        Op::Append { producer: 0, count: 2 },
+        Op::Truncate { back: 1 },
+    ]);
+}
