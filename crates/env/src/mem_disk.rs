@@ -316,6 +316,16 @@ impl State {
         self.inodes.retain(|id, _| live.contains(id));
     }
 
+    /// The same for one file, without a look at all others while one of these names leads to it.
+    fn collect_one(&mut self, inode: InodeId, names: &[&Path]) {
+        let leads = |name: &&Path| {
+            self.files.get(*name) == Some(&inode) || self.synced_files.get(*name) == Some(&inode)
+        };
+        if !self.open.contains_key(&inode) && !names.iter().any(leads) {
+            self.collect();
+        }
+    }
+
     fn lose_names(&mut self, rng: &mut SmallRng) {
         let paths: BTreeSet<PathBuf> =
             self.files.keys().chain(self.synced_files.keys()).cloned().collect();
@@ -527,8 +537,9 @@ impl Disk for MemDisk {
             state.parent_exists(to)?;
             state.change(from)?;
             state.files.remove(from);
-            state.files.insert(to.to_owned(), inode);
-            state.collect();
+            if let Some(replaced) = state.files.insert(to.to_owned(), inode) {
+                state.collect_one(replaced, &[to]);
+            }
             return Ok(());
         }
         if !state.dirs.contains(from) {
@@ -556,12 +567,10 @@ impl Disk for MemDisk {
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        if !state.files.contains_key(path) {
-            return Err(not_found(path));
-        }
+        let inode = state.files.get(path).copied().ok_or_else(|| not_found(path))?;
         state.change(path)?;
         state.files.remove(path);
-        state.collect();
+        state.collect_one(inode, &[path]);
         Ok(())
     }
 
@@ -627,11 +636,17 @@ impl Disk for MemDisk {
         }
         let State { files, dirs, synced_files, synced_dirs, .. } = &mut *state;
         let inside = |inner: &Path| inner.parent() == Some(path);
-        synced_files.retain(|file, _| !inside(file));
+        let mut lost_names = false;
+        synced_files.retain(|file, inode| {
+            lost_names |= inside(file) && files.get(file) != Some(inode);
+            !inside(file)
+        });
         synced_files.extend(files.iter().filter(|e| inside(e.0)).map(|e| (e.0.clone(), *e.1)));
         synced_dirs.retain(|dir| !inside(dir));
         synced_dirs.extend(dirs.iter().filter(|dir| inside(dir)).cloned());
-        state.collect();
+        if lost_names {
+            state.collect();
+        }
         Ok(())
     }
 
@@ -661,7 +676,7 @@ impl Drop for MemFile {
             *count -= 1;
             if *count == 0 {
                 state.open.remove(&self.inode);
-                state.collect();
+                state.collect_one(self.inode, &[&self.path]);
             }
         }
     }
