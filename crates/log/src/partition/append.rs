@@ -84,6 +84,10 @@ impl PartitionLog {
     /// continue the log (a gap, as compaction leaves it, is allowed). CRCs are checked; producers'
     /// histories and epochs follow. Returns the new end offset. On an error the batches before
     /// those that failed may be in the log: see the end offset.
+    ///
+    /// Where nothing was ever appended, the first batch may begin below the log's start: that of the
+    /// leader lies within a batch where DeleteRecords has put it. The whole batch is kept, and the log
+    /// goes on starting where it did.
     pub fn append_as_follower(
         &mut self,
         records: &Bytes,
@@ -95,7 +99,25 @@ impl PartitionLog {
         self.epochs.truncate_end(self.end_offset);
         // All is checked before anything is written.
         let checked = self.check_replicated(records)?;
-        let mut rest = &checked[..];
+        let start_offset = self.start_offset;
+        let below = checked.first().map(|batch| batch.header.base_offset);
+        if let Some(base) = below.filter(|base| *base < self.end_offset) {
+            self.try_start_at(base).map_err(|error| self.poison("begin within a batch", error))?;
+        }
+        let appended = self.append_checked(records, &checked, now);
+        if self.end_offset >= start_offset {
+            self.high_watermark = self.high_watermark.max(start_offset);
+            self.advance_start_offset(start_offset);
+        }
+        appended.map(|()| self.end_offset)
+    }
+
+    fn append_checked(
+        &mut self,
+        records: &Bytes,
+        mut rest: &[Batch],
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
         while let Some(first) = rest.first() {
             self.roll_if_full(&first.header, now)?;
             let count = self.group(rest);
@@ -107,7 +129,7 @@ impl PartitionLog {
             }
             rest = &rest[count..];
         }
-        Ok(self.end_offset)
+        Ok(())
     }
 
     fn check_replicated(&self, records: &Bytes) -> Result<Vec<Batch>, AppendError> {
@@ -118,7 +140,8 @@ impl PartitionLog {
             let batch = batch?;
             batch.check_crc()?;
             let header = &batch.header;
-            if header.base_offset < end_offset {
+            let is_begun = checked.is_empty() && self.begins_within(header);
+            if header.base_offset < end_offset && !is_begun {
                 return Err(AppendError::OffsetMismatch { got: header.base_offset, end_offset });
             }
             if header.leader_epoch < latest {
@@ -129,6 +152,12 @@ impl PartitionLog {
             checked.push(batch);
         }
         Ok(checked)
+    }
+
+    /// Whether a log without anything starts within this batch.
+    fn begins_within(&self, header: &BatchHeader) -> bool {
+        let is_new = self.segments.len() == 1 && self.segments[0].size == 0;
+        is_new && header.base_offset < self.end_offset && header.end_offset() > self.end_offset
     }
 
     /// How many of these batches, at least one, go into the active segment with one write.

@@ -176,7 +176,8 @@ impl OpenLog {
         let newest = names.iter().filter_map(|entry| segment_offset(&entry.name, SNAPSHOT)).max();
         let recovered = log.settle(newest.filter(|_| self.clean), self.now)?;
         log.settle_bounds(self.clean, self.high_watermark)?;
-        if !epochs_known {
+        let epochs_fit = epochs_known && (!recovered.unclean || log.epochs_fit_batches()?);
+        if !epochs_fit {
             log.epochs_from_batches()?;
         }
         if names.iter().any(|entry| entry.name == DAMAGES) {
@@ -405,6 +406,32 @@ impl PartitionLog {
             false => self.recovery_point.min(self.end_offset),
         };
         Ok(())
+    }
+
+    /// Whether the batches on both sides of every epoch's start are of the epochs that they should be
+    /// of: the file has no checksum, and one wrong digit would let a follower keep records that its
+    /// leader does not have.
+    fn epochs_fit_batches(&self) -> io::Result<bool> {
+        for entry in self.epochs.entries() {
+            for offset in [entry.offset.plus(-1), entry.offset] {
+                if offset < self.start_offset || offset >= self.end_offset {
+                    continue;
+                }
+                let index = self.segment_index(offset);
+                let header = match self.segments[index].find(offset, None) {
+                    Ok(Some(found)) if found.header.leader_epoch.0 >= 0 => found.header,
+                    // Damage is for those who read it.
+                    Ok(_) | Err(WalkError::Bad { .. }) => continue,
+                    Err(WalkError::Io(error)) => return Err(error),
+                };
+                let at = header.base_offset.max(self.start_offset);
+                if self.epochs.at(at) != Some(header.leader_epoch) {
+                    tracing::warn!(log = %self.id.partition, %at, "epochs are made from the batches");
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// For a directory without a sound epoch file: one made by an older life, or never synced.

@@ -273,3 +273,51 @@ fn a_follower_takes_older_epochs_after_it_led_and_wrote_nothing() {
     );
     assert_eq!(log.latest_epoch(), LeaderEpoch(4));
 }
+
+#[test]
+fn a_follower_without_records_begins_with_a_batch_that_its_start_lies_within() {
+    let mut leader = World::new(small()).create();
+    for n in 0..4 {
+        let batch = produced(1, 0, n * 5, 5);
+        leader.append_as_leader(&batch, LeaderEpoch(n / 2), Timestamp(1)).unwrap();
+    }
+    leader.set_high_watermark(Offset(20));
+    leader.advance_start_offset(Offset(7));
+    let batches = read_all(&leader);
+    assert_eq!(batches[0].header.base_offset, Offset(5));
+    let world = World::new(small());
+    let mut follower = world.create();
+    follower.truncate_fully_and_start_at(Offset(7)).unwrap();
+    let beside = follower.append_as_follower(&batches[1].bytes, Timestamp(1));
+    assert_eq!(beside.unwrap(), Offset(15), "a gap is as well");
+    follower.truncate_fully_and_start_at(Offset(7)).unwrap();
+    for (batch, end) in batches.iter().zip([10, 15, 20]) {
+        let appended = follower.append_as_follower(&batch.bytes, Timestamp(1));
+        assert_eq!(appended.unwrap(), Offset(end));
+    }
+    let bounds = |log: &PartitionLog| (log.start_offset(), log.end_offset());
+    assert_eq!(bounds(&follower), (Offset(7), Offset(20)));
+    assert_eq!(follower.high_watermark(), Offset(7));
+    assert_eq!(read_all(&follower), batches);
+    assert_eq!(follower.epoch_starts(), leader.epoch_starts());
+    let again = follower.append_as_follower(&batches[2].bytes, Timestamp(1));
+    assert!(matches!(again, Err(AppendError::OffsetMismatch { .. })), "only where nothing is");
+    // Without a checkpoint of the start, all that is there is shown.
+    follower.flush().unwrap();
+    world.checkpoint(&follower);
+    let again = world.reopen();
+    assert_eq!(bounds(&again), (Offset(5), Offset(20)));
+}
+
+#[test]
+fn a_damaged_batch_around_the_start_leaves_the_log_as_it_was() {
+    let mut leader = World::new(small()).create();
+    append(&mut leader, 5);
+    let mut bytes = read_all(&leader)[0].bytes.to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    let mut follower = World::new(small()).create();
+    follower.truncate_fully_and_start_at(Offset(3)).unwrap();
+    let error = follower.append_as_follower(&bytes.into(), Timestamp(1)).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CorruptMessage);
+    assert_eq!((follower.start_offset(), follower.end_offset()), (Offset(3), Offset(3)));
+}

@@ -184,3 +184,23 @@ fn synced_records_survive_and_the_rest_is_a_prefix() {
         assert_eq!(after[..], before[..after.len()], "seed {seed}");
     }
 }
+
+#[test]
+fn epochs_that_the_batches_do_not_bear_out_are_made_anew() {
+    for (wrong, why) in [
+        ("0\n3\n0 0\n1 49\n2 100\n", "starts early"),
+        ("0\n3\n0 0\n1 53\n2 100\n", "starts late: a follower would keep too much"),
+        ("0\n3\n0 0\n1 50\n3 100\n", "another epoch"),
+    ] {
+        let world = World::new(LogConfig { segment_bytes: 1500, ..small() });
+        let mut log = world.create();
+        for n in 0..120 {
+            log.append_as_leader(&produced(1, 0, n, 1), LeaderEpoch(n / 50), Timestamp(1)).unwrap();
+        }
+        log.flush().unwrap();
+        world.checkpoint(&log);
+        let path = partition_path().join("leader-epoch-checkpoint");
+        env::disk::write_file_atomically(&world.disk, &path, wrong.as_bytes()).unwrap();
+        assert_eq!(world.reopen().epoch_starts(), log.epoch_starts(), "{why}");
+    }
+}
