@@ -40,6 +40,7 @@ mod read;
 mod removal;
 mod segment;
 mod sync;
+mod tail;
 mod transaction_index;
 mod walk;
 
@@ -63,4 +64,5 @@ pub use producers::{BatchMark, ProducerEntry, Producers};
 pub use read::{ReadPlan, TimestampOffset, TimestampSearch};
 pub use removal::RemovalJob;
 pub use sync::{SyncJob, Synced};
+pub use tail::TailLimits;
 pub use transaction_index::AbortedTransaction;

@@ -18,6 +18,7 @@ mod retention;
 mod scrub;
 mod swap;
 mod sync;
+mod tail;
 mod truncate;
 
 pub use open::{OpenLog, OpenLogError, Recovered};
@@ -32,6 +33,7 @@ use crate::open_files::OpenFiles;
 use crate::producers::Producers;
 use crate::segment::{Segment, SegmentDir};
 use crate::sync::SyncState;
+use crate::tail::Tail;
 use crate::walk::Found;
 use crate::{AppendError, LogDirError};
 use env::Disk;
@@ -100,6 +102,8 @@ pub struct PartitionLog {
     producers: Producers,
     /// The newest batches of the active segment: reads of the tail need no index.
     recent: VecDeque<Found>,
+    /// Their bytes, while followers are about to fetch them.
+    tail: Tail,
     sync: SyncState,
     /// Compaction's: what lies below has been compacted.
     cleaned_to: Offset,
@@ -115,9 +119,6 @@ pub struct PartitionLog {
     /// that the directory failed may hold the lock of another log in it, or of this one.
     failure: Arc<OnceLock<LogDirError>>,
 }
-
-/// Batches of the active segment whose places are kept in memory.
-const RECENT_BATCHES_MAX: usize = 64;
 
 impl PartitionLog {
     pub fn topic_partition(&self) -> &TopicPartition {
@@ -170,6 +171,7 @@ impl PartitionLog {
     /// Told by the replica's machine; bounds retention and goes into the checkpoint.
     pub fn set_high_watermark(&mut self, offset: Offset) {
         self.high_watermark = offset.clamp(self.start_offset, self.end_offset);
+        self.release_tail();
     }
 
     /// Bytes of all segments.
@@ -267,13 +269,6 @@ impl PartitionLog {
             None => Ok(()),
             Some(error) => Err(error.clone()),
         }
-    }
-
-    fn note_recent(&mut self, found: Found) {
-        if self.recent.len() == RECENT_BATCHES_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(found);
     }
 
     /// The segment that holds `offset`, or would: the last whose base is not above it.

@@ -72,6 +72,15 @@ impl ReadPlan {
         self.cuts.load(Ordering::SeqCst) == self.cuts_planned
     }
 
+    /// Whether it reads this segment, as it is now.
+    pub(crate) fn is_of(&self, segment: &Segment) -> bool {
+        Arc::ptr_eq(&self.cuts, &segment.cuts) && self.is_intact()
+    }
+
+    pub(crate) fn range(&self) -> Range<u64> {
+        self.range.clone()
+    }
+
     /// The file, for a caller that moves the bytes another way (sendfile, mmap). That of an empty plan
     /// is empty.
     pub fn file(&self) -> &Arc<dyn File> {

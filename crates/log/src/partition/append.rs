@@ -56,6 +56,8 @@ impl PartitionLog {
         let header = BatchHeader::parse(&stamped)?;
         self.roll_if_full(&header, now)?;
         self.write(&[IoSlice::new(&stamped), IoSlice::new(&bytes[HEADER_BYTES..])])?;
+        let position = self.active().size;
+        self.tail.push(position, &[&stamped, &bytes[HEADER_BYTES..]]);
         self.take_in(&header, marker, now)?;
         Ok(Appended {
             base_offset,
@@ -97,6 +99,7 @@ impl PartitionLog {
         // An epoch in which this broker led and wrote nothing: the present leader may never have
         // heard of it and rightly send records of earlier ones.
         self.epochs.truncate_end(self.end_offset);
+        self.tail.clear();
         // All is checked before anything is written.
         let checked = self.check_replicated(records)?;
         let start_offset = self.start_offset;
@@ -284,7 +287,7 @@ impl PartitionLog {
         self.sync.rolled = true;
         // With the next job, also if one that was planned before is still under way.
         self.sync.snapshots.extend(indexes);
-        self.recent.clear();
+        self.forget_recent();
         if self.config.preallocate {
             // A hint: a disk that is too full for it may still hold what comes.
             let _ = segment.file().and_then(|f| f.allocate(u64::from(self.config.segment_bytes)));

@@ -19,6 +19,7 @@ use crate::producers::{Producers, marker_of};
 use crate::removal::gone_is_fine;
 use crate::segment::{Segment, SegmentDir};
 use crate::sync::SyncState;
+use crate::tail::Tail;
 use crate::walk::{Found, Walk, WalkError, read_batch};
 use crate::{LogDirError, partition_metadata};
 use env::disk::{DirEntry, Open, read_file, write_file_atomically};
@@ -149,6 +150,7 @@ impl OpenLog {
             epochs,
             producers: Producers::default(),
             recent: VecDeque::new(),
+            tail: Tail::default(),
             sync: SyncState::default(),
             cleaned_to: self.start_offset,
             swap: None,

@@ -57,7 +57,7 @@ impl PartitionLog {
         }
         self.active().truncate(position, end)?;
         self.end_offset = end;
-        self.recent.clear();
+        self.forget_recent();
         self.epochs.truncate_end(self.end_offset);
         self.reload_producers()?;
         self.write_producer_snapshot(self.end_offset)?;
@@ -92,7 +92,7 @@ impl PartitionLog {
         self.start_offset = offset;
         self.end_offset = offset;
         self.high_watermark = offset;
-        self.recent.clear();
+        self.forget_recent();
         self.epochs.clear();
         self.producers = Producers::default();
         self.write_producer_snapshot(offset)?;

@@ -14,5 +14,6 @@ mod opening;
 mod recovery;
 mod retention;
 mod support;
+mod tail;
 mod truncate;
 mod upkeep;
