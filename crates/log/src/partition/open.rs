@@ -178,9 +178,10 @@ impl OpenLog {
         let newest = names.iter().filter_map(|entry| segment_offset(&entry.name, SNAPSHOT)).max();
         let recovered = log.settle(newest.filter(|_| self.clean), self.now)?;
         log.settle_bounds(self.clean, self.high_watermark)?;
-        let epochs_fit = epochs_known && (!recovered.unclean || log.epochs_fit_batches()?);
-        if !epochs_fit {
-            log.epochs_from_batches()?;
+        if !epochs_known {
+            log.epochs = log.epochs_of_batches()?.0;
+        } else if recovered.unclean && !log.epochs_fit_batches()? {
+            log.settle_epochs()?;
         }
         if names.iter().any(|entry| entry.name == DAMAGES) {
             log.recall_damages()?;
@@ -428,7 +429,6 @@ impl PartitionLog {
                 };
                 let at = header.base_offset.max(self.start_offset);
                 if self.epochs.at(at) != Some(header.leader_epoch) {
-                    tracing::warn!(log = %self.id.partition, %at, "epochs are made from the batches");
                     return Ok(false);
                 }
             }
@@ -436,19 +436,35 @@ impl PartitionLog {
         Ok(true)
     }
 
-    /// For a directory without a sound epoch file: one made by an older life, or never synced.
-    fn epochs_from_batches(&mut self) -> io::Result<()> {
-        let mut epochs = EpochCache::default();
+    /// The file and the batches differ. The leader epoch of a batch has no checksum either: where those
+    /// of the batches do not rise throughout, it is a batch that is wrong, and the file is believed. An
+    /// epoch that nobody has led in would have every later append refused.
+    fn settle_epochs(&mut self) -> io::Result<()> {
+        let (epochs, rise) = self.epochs_of_batches()?;
+        let log = &self.id.partition;
+        if rise {
+            tracing::warn!(%log, "the file of leader epochs is wrong; they are made from the batches");
+            self.epochs = epochs;
+        } else {
+            tracing::warn!(%log, "a batch's leader epoch is wrong; the file of epochs is believed");
+        }
+        Ok(())
+    }
+
+    /// As the batches tell them, for a directory without a sound epoch file too (one made by an older
+    /// life, or never synced); and whether they rise throughout.
+    fn epochs_of_batches(&self) -> io::Result<(EpochCache, bool)> {
+        let (mut epochs, mut rise) = (EpochCache::default(), true);
         let filled = self.segments.iter().enumerate().filter(|(_, segment)| segment.size > 0);
         for (index, segment) in filled {
             let mut walk = Walk::headers(&segment.file()?, 0, segment.size);
             let failed = |error| self.walk_failed(index, error);
             while let Some(found) = walk.next().map_err(failed)? {
+                rise &= found.header.leader_epoch >= epochs.latest();
                 epochs.assign(found.header.leader_epoch, found.header.base_offset);
             }
         }
         epochs.truncate_start(self.start_offset);
-        self.epochs = epochs;
-        Ok(())
+        Ok((epochs, rise))
     }
 }

@@ -204,3 +204,28 @@ fn epochs_that_the_batches_do_not_bear_out_are_made_anew() {
         assert_eq!(world.reopen().epoch_starts(), log.epoch_starts(), "{why}");
     }
 }
+
+#[test]
+fn a_batch_of_an_epoch_that_does_not_fit_is_not_believed_over_the_file() {
+    for offset in [0, 49, 50, 99] {
+        // Without a checksum: the highest byte but one of the leader epoch.
+        let world = World::new(LogConfig { segment_bytes: 1500, ..small() });
+        let mut log = world.create();
+        for n in 0..120 {
+            log.append_as_leader(&produced(1, 0, n, 1), LeaderEpoch(n / 50), Timestamp(1)).unwrap();
+        }
+        log.flush().unwrap();
+        world.checkpoint(&log);
+        let base = log.segment_bases().into_iter().rfind(|base| base.0 <= offset).unwrap();
+        let position: usize = read_all(&log)
+            .iter()
+            .filter(|batch| (base..Offset(offset)).contains(&batch.header.base_offset))
+            .map(|batch| batch.bytes.len())
+            .sum();
+        world.disk.flip_bit(&partition_path().join(format!("{:020}.log", base.0)), position + 13);
+        let mut again = world.reopen();
+        assert_eq!(again.epoch_starts(), log.epoch_starts(), "batch {offset}");
+        let next = produced(1, 0, 120, 1);
+        again.append_as_leader(&next, LeaderEpoch(3), Timestamp(1)).unwrap();
+    }
+}
