@@ -3,9 +3,9 @@
 //! Promises: what is stored has one byte before it, the version of its encoding; nothing that a
 //! peer or a disk gives panics; decoding what was encoded gives the same value.
 
+use super::leader_id::{Elected, LeaderId};
 use super::types::{
-    Address, Entry, LeaderId, LogId, MemberId, Membership, Payload, Proposal, StoredMembership,
-    Vote,
+    Address, Entry, LogId, MemberId, Membership, Payload, Proposal, StoredMembership, Vote,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::EntryPayload;
@@ -57,25 +57,25 @@ pub fn member_from_pb(member: Option<&pb::Member>) -> Result<MemberId, CodecErro
 
 pub fn vote_to_pb(vote: &Vote) -> pb::Ballot {
     let leader = vote.leader_id;
-    let member = Some(member_to_pb(&leader.node_id));
+    let member = Some(member_to_pb(&leader.member));
     pb::Ballot { term: leader.term, member, committed: vote.committed }
 }
 
 pub fn vote_from_pb(ballot: Option<&pb::Ballot>) -> Result<Vote, CodecError> {
     let ballot = ballot.ok_or(CodecError("vote"))?;
-    let node_id = member_from_pb(ballot.member.as_ref())?;
-    let leader_id = LeaderId { term: ballot.term, node_id };
+    let member = member_from_pb(ballot.member.as_ref())?;
+    let leader_id = LeaderId { term: ballot.term, member };
     Ok(Vote { leader_id, committed: ballot.committed })
 }
 
 pub fn log_id_to_pb(id: &LogId) -> pb::LogId {
-    let leader = Some(member_to_pb(&id.leader_id.node_id));
+    let leader = Some(member_to_pb(&id.leader_id.member));
     pb::LogId { term: id.leader_id.term, leader, index: id.index }
 }
 
 pub fn log_id_from_pb(id: &pb::LogId) -> Result<LogId, CodecError> {
-    let node_id = member_from_pb(id.leader.as_ref())?;
-    Ok(LogId { leader_id: LeaderId { term: id.term, node_id }, index: id.index })
+    let member = member_from_pb(id.leader.as_ref())?;
+    Ok(LogId { leader_id: Elected { term: id.term, member }, index: id.index })
 }
 
 pub fn optional_log_id(id: Option<&pb::LogId>) -> Result<Option<LogId>, CodecError> {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_entry_reads_back_as_it_was() {
-        let leader_id = LeaderId { term: 3, node_id: member(2) };
+        let leader_id = Elected { term: 3, member: member(2) };
         let members = BTreeMap::from([
             (member(1), Address("a:1".to_owned())),
             (member(2), Address("b:2".to_owned())),
@@ -185,5 +185,27 @@ mod tests {
                 let _ = entry_from_bytes(&bytes.slice(..cut));
             }
         }
+    }
+
+    /// As they were written when a term could have several leaders.
+    #[test]
+    fn entries_and_votes_of_older_versions_are_read() {
+        let bytes = |text: &str| {
+            let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hex");
+            Bytes::from_iter((0..text.len()).step_by(2).map(byte))
+        };
+        let stored = bytes("010a1a08031214080212100202020202020202020202020202020218071200");
+        let entry = Entry {
+            log_id: LogId { leader_id: Elected { term: 3, member: member(2) }, index: 7 },
+            payload: EntryPayload::Blank,
+        };
+        assert_eq!(entry_from_bytes(&stored), Ok(entry.clone()));
+        assert_eq!(entry_to_bytes(&entry), stored);
+        let stored = bytes("010803121408021210020202020202020202020202020202021801");
+        let ballot: pb::Ballot = unstore(&stored, "vote").expect("readable");
+        let vote = vote_from_pb(Some(&ballot)).expect("a vote");
+        let leader_id = LeaderId { term: 3, member: member(2) };
+        assert_eq!(vote, Vote { leader_id, committed: true });
+        assert_eq!(store(&vote_to_pb(&vote)), stored);
     }
 }

@@ -35,8 +35,7 @@ pub struct RaftFacts {
 pub struct EntryFacts {
     pub index: u64,
     pub term: u64,
-    /// Who led in `term` when it was written: here a term may have several leaders, in the order of
-    /// their ids.
+    /// Who led in `term` when it was written.
     pub leader: MemberId,
     /// As it is in the journal.
     pub bytes: Bytes,

@@ -42,7 +42,7 @@ impl LogStore {
     pub(super) fn entries(&self, range: Range<u64>) -> io::Result<Vec<EntryFacts>> {
         let facts = |bytes: Bytes| {
             let id = codec::entry_from_bytes(&bytes)?.log_id;
-            let (term, leader) = (id.leader_id.term, id.leader_id.node_id);
+            let (term, leader) = (id.leader_id.term, id.leader_id.member);
             Ok(EntryFacts { index: id.index, term, leader, bytes })
         };
         self.journal.read(range)?.into_iter().map(facts).collect()

@@ -6,6 +6,7 @@
 
 mod codec;
 mod inspection;
+mod leader_id;
 mod log_store;
 mod network;
 mod report;

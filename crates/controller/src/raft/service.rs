@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
+use openraft::vote::RaftLeaderId;
 use rpc::raft as pb;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -70,6 +71,7 @@ fn vote_response(response: &VoteResponse<TypeConfig>) -> Response<pb::VoteRespon
 
 /// Entries must follow `previous` one by one, and be no newer than the sender's vote.
 fn check_entries(previous: Option<LogId>, entries: &[Entry], vote: &Vote) -> Result<(), Status> {
+    let leader = vote.leader_id.to_committed();
     let mut last = previous;
     for entry in entries {
         let id = entry.log_id;
@@ -77,7 +79,7 @@ fn check_entries(previous: Option<LogId>, entries: &[Entry], vote: &Vote) -> Res
             Some(last) => last.index + 1 == id.index && last.leader_id <= id.leader_id,
             None => id.index == 0,
         };
-        if !follows || id.leader_id > vote.leader_id {
+        if !follows || id.leader_id > leader {
             return Err(Status::invalid_argument(format!("entry {id} does not follow {last:?}")));
         }
         last = Some(id);
@@ -170,7 +172,7 @@ impl pb::raft_server::Raft for RaftService {
         let vote = codec::vote_from_pb(header.vote.as_ref()).map_err(bad)?;
         let content = receive(chunks, header.length).await?;
         let meta = state_machine::snapshot_meta(&content).map_err(bad)?;
-        if meta.last_log_id.is_some_and(|last| last.leader_id > vote.leader_id) {
+        if meta.last_log_id.is_some_and(|last| last.leader_id > vote.leader_id.to_committed()) {
             return Err(Status::invalid_argument("the snapshot is newer than its sender's vote"));
         }
         let snapshot = Snapshot { meta, snapshot: content };

@@ -1,5 +1,6 @@
 //! What Raft is about here: members, proposals, answers.
 
+use super::leader_id::LeaderId;
 use bytes::Bytes;
 use std::fmt;
 use types::{DirectoryId, MetadataVersion, NodeId, Uuid};
@@ -82,10 +83,10 @@ openraft::declare_raft_types!(
         R = Applied,
         NodeId = MemberId,
         Node = Address,
+        LeaderId = LeaderId,
 );
 
 pub type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
-pub type LeaderId = openraft::type_config::alias::LeaderIdOf<TypeConfig>;
 pub type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
 pub type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
 pub type Payload = openraft::type_config::alias::PayloadOf<TypeConfig>;
