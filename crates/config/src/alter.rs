@@ -47,6 +47,7 @@ pub fn validate_topic(values: &Overrides) -> Result<(), ConfigError> {
 pub fn validate_broker(values: &Overrides, cluster_wide: bool) -> Result<(), ConfigError> {
     for (name, value) in values {
         broker_key(name, cluster_wide)?.check(value)?;
+        check_while_running(name, value)?;
     }
     Ok(())
 }
@@ -82,8 +83,24 @@ pub fn alter_broker(
         let key = broker_key(&change.name, cluster_wide)?;
         let in_force = Layers { broker: current, ..Layers::fixed(fixed) }.broker_value(key.name);
         apply(&mut values, key, change, in_force)?;
+        if let Some(value) = values.get(key.name) {
+            check_while_running(key.name, value)?;
+        }
     }
     Ok(values)
+}
+
+/// What a node's file may say, but nobody may set while nodes run (as Kafka has it): compacted topics
+/// would grow without bound, and nothing would tell.
+fn check_while_running(name: &str, value: &str) -> Result<(), ConfigError> {
+    if name == "log.cleaner.threads" && value.trim().parse() == Ok(0) {
+        return Err(ConfigError::InvalidValue {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reason: "must be at least 1 while the node runs".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn topic_key(name: &str) -> Result<&'static Key, ConfigError> {

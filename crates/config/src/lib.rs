@@ -13,6 +13,7 @@
 //! uses a value, or store dynamic values (those are cluster metadata; see [`Layers`]).
 
 mod alter;
+mod cleaner;
 mod describe;
 mod error;
 mod key;
@@ -26,6 +27,7 @@ mod suggest;
 mod topic;
 
 pub use alter::{AlterOp, Alteration, alter_broker, alter_topic, validate_broker, validate_topic};
+pub use cleaner::CleanerConfig;
 pub use describe::{Entry, Source, Synonym, describe_broker, describe_topic};
 pub use error::{ConfigError, ConfigErrors};
 pub use key::{Dynamic, Key, Kind, Scope, Status, Unit, Valid};

@@ -107,6 +107,41 @@ fn only_dynamic_broker_keys_change_and_per_broker_ones_not_for_all() {
 }
 
 #[test]
+fn compaction_is_tuned_while_nodes_run_and_never_turned_off() {
+    let fixed =
+        Properties::parse("log.cleaner.threads=3\nlog.cleaner.backoff.ms=7").expect("parses");
+    let none = overrides(&[]);
+    let changes = [
+        ("log.cleaner.threads", "2"),
+        ("log.cleaner.dedupe.buffer.size", "1000"),
+        ("log.cleaner.io.buffer.size", "2000"),
+        ("log.cleaner.io.buffer.load.factor", "0.5"),
+        ("log.cleaner.io.max.bytes.per.second", "3000.5"),
+    ];
+    let changes: Vec<_> =
+        changes.iter().map(|(name, value)| change(AlterOp::Set, name, Some(value))).collect();
+    let cluster = alter_broker(&none, &changes, &fixed, true).expect("all may change");
+    let backoff = [change(AlterOp::Set, "log.cleaner.backoff.ms", Some("0"))];
+    let broker = alter_broker(&none, &backoff, &fixed, false).expect("for one broker as well");
+    let layers = Layers { broker: &broker, cluster: &cluster, ..Layers::fixed(&fixed) };
+    let expected = CleanerConfig {
+        threads: 2,
+        dedupe_buffer_bytes: 1000,
+        io_buffer_bytes: 2000,
+        load_factor: 0.5,
+        bytes_per_second: 3000.5,
+        backoff: std::time::Duration::ZERO,
+    };
+    assert_eq!(CleanerConfig::resolve(&layers), expected);
+    let off = [change(AlterOp::Set, "log.cleaner.threads", Some("0"))];
+    let refused = alter_broker(&none, &off, &fixed, true).expect_err("refused").to_string();
+    assert!(refused.contains("at least 1 while the node runs"), "{refused}");
+    let stored = overrides(&[("log.cleaner.threads", "0")]);
+    assert!(validate_broker(&stored, true).is_err());
+    assert_eq!(CleanerConfig::resolve(&Layers::fixed(&fixed)).threads, 3);
+}
+
+#[test]
 fn a_description_says_where_a_value_comes_from() {
     let fixed =
         Properties::parse("log.retention.hours=1\nssl.key.password=secret").expect("parses");
@@ -144,7 +179,7 @@ fn tests_may_shrink_segments_below_the_minimum() {
 #[test]
 fn what_a_node_reads_at_its_start_alone_is_refused_while_it_runs() {
     let fixed = Properties::new();
-    for name in ["log.cleaner.threads", "log.cleaner.backoff.ms", "max.connections"] {
+    for name in ["ottla.log.open.files.max", "ottla.tail.cache.bytes", "max.connections"] {
         let set = [change(AlterOp::Set, name, Some("3"))];
         let altered = alter_broker(&overrides(&[]), &set, &fixed, true);
         assert!(matches!(altered, Err(ConfigError::NotDynamic { .. })), "{name}: {altered:?}");

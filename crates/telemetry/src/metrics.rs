@@ -165,6 +165,22 @@ impl Metrics {
         self.0.node.replicas.damage.scrub_rounds.inc();
     }
 
+    /// A follower's read was answered from memory.
+    pub fn tail_cache_hit(&self, bytes: u64) {
+        self.0.node.replicas.tails.hits.inc();
+        self.0.node.replicas.tails.hit_bytes.inc_by(bytes);
+    }
+
+    /// Bytes of records that are kept in memory for followers.
+    pub fn tail_cache(&self, held_bytes: u64) {
+        self.0.node.replicas.tails.held_bytes.set(i64::try_from(held_bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A follower's read was answered from the log's files.
+    pub fn tail_cache_missed(&self) {
+        self.0.node.replicas.tails.misses.inc();
+    }
+
     pub fn slow_follower(&self) {
         self.0.node.replicas.slow_followers.inc();
     }

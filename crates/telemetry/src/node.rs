@@ -66,6 +66,7 @@ pub(crate) struct ReplicaCells {
     pub(crate) disk_stalls: Counter,
     pub(crate) slow_followers: Counter,
     pub(crate) damage: DamageCells,
+    pub(crate) tails: TailCells,
     pub(crate) unwell_log_dirs: Gauge,
 }
 
@@ -77,6 +78,28 @@ pub(crate) struct DamageCells {
     pub(crate) scrubbed_bytes: Counter,
     pub(crate) scrub_rounds: Counter,
     pub(crate) scrub_findings: Counter,
+}
+
+/// What followers of partitions led here were sent, and from where.
+#[derive(Default)]
+pub(crate) struct TailCells {
+    pub(crate) held_bytes: Gauge,
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) hit_bytes: Counter,
+}
+
+impl TailCells {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Bytes of records in memory that followers in sync are about to fetch";
+        registry.register("tail_cache_bytes", help, self.held_bytes.clone());
+        let help = "Reads for followers that were answered from memory";
+        registry.register("tail_cache_hits", help, self.hits.clone());
+        let help = "Reads for followers that were answered from the log's files";
+        registry.register("tail_cache_misses", help, self.misses.clone());
+        let help = "Bytes that followers were sent from memory";
+        registry.register("tail_cache_hit_bytes", help, self.hit_bytes.clone());
+    }
 }
 
 impl DamageCells {
@@ -135,6 +158,7 @@ impl ReplicaCells {
         let help = "Log directories that failed";
         registry.register("offline_log_dirs", help, self.offline_log_dirs.clone());
         self.damage.register(registry);
+        self.tails.register(registry);
         let help = "Times that a leader here gave up a follower that kept produces waiting";
         registry.register("slow_followers", help, self.slow_followers.clone());
         let help = "Times that a log directory hung for ottla.disk.stall.ms";

@@ -2,8 +2,9 @@
 
 use super::partition::{OutgoingChunk, Partition, Role, State, Subscription};
 use super::session::{Session, epoch_end};
+use bytes::Bytes;
 use env::{Mutant, mutant};
-use log::{AppendError, Appended, ReadError};
+use log::{AppendError, Appended, PartitionLog, ReadError};
 use records::ProducedBatch;
 use replication::{
     Acks, AlterPartitionAnswer, FollowerPosition, Leader, LeaderEffect, Refusal, WaitOutcome,
@@ -60,6 +61,8 @@ impl Partition {
         leader.admit(acks).map_err(|refused| refused.code())?;
         let (appended, end_offset, is_due) = {
             let mut log = self.log.lock();
+            let is_awaited = leader.isr().len() > 1;
+            log.keep_tail(is_awaited.then_some(&self.shared.tails));
             let appended = log.append_as_leader(batch, leader.leader_epoch(), wall);
             let appended = appended.map_err(|error| self.append_refused(&error))?;
             (appended, log.end_offset(), log.wants_flush())
@@ -298,23 +301,21 @@ impl Partition {
         if self.is_stuck() {
             return None;
         }
-        let (plan, mut chunk) = {
+        let (source, mut chunk) = {
             let mut state = self.lock();
             let (leader, subscription) = subscribed(&mut state, session)?;
             plan_chunk(self, leader, subscription, bytes_max)?
         };
-        let Some(plan) = plan else { return Some(chunk) };
-        let working = self.health.working(self.now());
-        let read = plan.read().map_err(|error| {
-            self.read_failed(&error);
-            error.to_string()
-        });
+        let read = match source {
+            Source::Nothing => return Some(chunk),
+            Source::Memory(records) => Ok(records),
+            Source::File(plan) => self.read_chunk(&plan),
+        };
         let read = read.and_then(|records| {
             let end = records::batches(&records).last().ok_or("no batch in the plan")?;
             let end = end.map_err(|error| error.to_string())?.header.end_offset();
             Ok((records, end))
         });
-        drop(working);
         let mut state = self.lock();
         // A new role may have cut the log under the plan: such bytes must not go out.
         let (leader, subscription) = subscribed(&mut state, session)?;
@@ -338,6 +339,31 @@ impl Partition {
                 None
             }
         }
+    }
+
+    /// Memory, where it has what is planned: the plan says what the follower may have.
+    fn source(&self, log: &mut PartitionLog, plan: log::ReadPlan) -> Source {
+        if plan.is_empty() {
+            return Source::Nothing;
+        }
+        match log.read_tail(&plan) {
+            Some(records) => {
+                self.shared.metrics.tail_cache_hit(records.len() as u64);
+                Source::Memory(records)
+            }
+            None => {
+                self.shared.metrics.tail_cache_missed();
+                Source::File(plan)
+            }
+        }
+    }
+
+    fn read_chunk(&self, plan: &log::ReadPlan) -> Result<Bytes, String> {
+        let _working = self.health.working(self.now());
+        plan.read().map_err(|error| {
+            self.read_failed(&error);
+            error.to_string()
+        })
     }
 
     /// A refusal of what goes on from this position.
@@ -443,7 +469,14 @@ fn subscribed<'a>(
     Some((leader, subscription))
 }
 
-type PlannedChunk = (Option<log::ReadPlan>, OutgoingChunk);
+/// Where a chunk's records come from.
+enum Source {
+    Nothing,
+    Memory(Bytes),
+    File(log::ReadPlan),
+}
+
+type PlannedChunk = (Source, OutgoingChunk);
 
 fn plan_chunk(
     partition: &Partition,
@@ -451,13 +484,13 @@ fn plan_chunk(
     subscription: &mut Subscription,
     bytes_max: usize,
 ) -> Option<PlannedChunk> {
-    let log = partition.log.lock();
+    let mut log = partition.log.lock();
     let end_offset = log.end_offset();
     let position = subscription.next_offset;
     let chunk = OutgoingChunk {
         leader_epoch: leader.leader_epoch(),
         position,
-        records: bytes::Bytes::new(),
+        records: Bytes::new(),
         high_watermark: leader.high_watermark(),
         log_start_offset: log.start_offset(),
         has_more: false,
@@ -467,10 +500,10 @@ fn plan_chunk(
     if position >= end_offset && is_known && !subscription.must_answer {
         return None;
     }
-    let mut plan = None;
+    let mut source = Source::Nothing;
     if position < end_offset {
         match log.read_plan(position, end_offset, bytes_max, true) {
-            Ok(planned) => plan = Some(planned).filter(|plan| !plan.is_empty()),
+            Ok(plan) => source = partition.source(&mut log, plan),
             // The log has told of it once; the follower waits until this replica is repaired.
             Err(ReadError::Damaged { .. }) => return None,
             Err(error @ (ReadError::OutOfRange { .. } | ReadError::Io(_))) => {
@@ -482,7 +515,7 @@ fn plan_chunk(
     subscription.must_answer = false;
     subscription.sent_high_watermark = chunk.high_watermark;
     subscription.sent_log_start = chunk.log_start_offset;
-    Some((plan, chunk))
+    Some((source, chunk))
 }
 
 /// The answer to a follower where the disk hangs: it asks again.

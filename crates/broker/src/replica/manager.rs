@@ -19,7 +19,7 @@ use crate::broker::spawn;
 use crate::context::BrokerCore;
 use arc_swap::ArcSwap;
 use futures::StreamExt;
-use log::{LogDirs, LogManager, LogManagerOptions};
+use log::{LogDirs, LogManager, LogManagerOptions, TailLimits};
 use metadata::{Image, ImageChanges, PartitionChange};
 use replication::BrokerState;
 use rpc::replica::replica_server::{Replica, ReplicaServer};
@@ -50,6 +50,8 @@ pub struct ReplicaManager {
     links: Mutex<BTreeMap<NodeId, Arc<FollowLink>>>,
     /// Changes that wait for a disk that hangs.
     deferred: Mutex<BTreeSet<TopicIdPartition>>,
+    /// How compaction is to run.
+    cleaner: watch::Sender<config::CleanerConfig>,
     /// Counts the times that all streams to followers were ended.
     streams_ended: watch::Sender<u64>,
     /// The images have reached the registration of this start.
@@ -73,6 +75,7 @@ impl ReplicaManager {
             metrics: core.metrics.clone(),
             isr_queue: isr_queue.clone(),
             failures: DirFailures::default(),
+            tails: tail_limits(&core),
             healths: healths(&logs, core.config.storage.disks.stall),
             tasks: core.tasks.clone(),
         });
@@ -88,6 +91,7 @@ impl ReplicaManager {
             unserved: UnservedReplicas::default(),
             links: Mutex::default(),
             deferred: Mutex::default(),
+            cleaner: watch::Sender::new(core.config.storage.cleaner.clone()),
             streams_ended: watch::Sender::new(0),
             is_current: false.into(),
             own: own.clone(),
@@ -95,7 +99,7 @@ impl ReplicaManager {
         super::upkeep::start(&core, &manager);
         let failures = manager.shared.failures.clone();
         spawn(&core.tasks, failures.run(Arc::downgrade(&manager)));
-        super::cleaner::start(&core, &manager);
+        super::cleaner::start(&core, &manager, manager.cleaner.subscribe());
         super::scrubber::start(&core, &manager);
         spawn(&core.tasks, super::quarantine::run(Arc::downgrade(&manager), core.clone()));
         Ok(manager)
@@ -317,6 +321,7 @@ impl ReplicaManager {
             self.drop_partition(&partition, is_deleted);
         }
         self.for_configured(&changes, |partition| self.configure(new, partition));
+        self.configure_cleaner(new);
         if !changes.brokers.is_empty() {
             self.apply_brokers(new, &brokers);
         }
@@ -468,6 +473,15 @@ impl ReplicaManager {
         }
     }
 
+    fn configure_cleaner(&self, image: &Image) {
+        let settings = super::cleaner::settings(image, &self.core.config);
+        self.cleaner.send_if_modified(|now| {
+            let is_other = *now != settings;
+            *now = settings;
+            is_other
+        });
+    }
+
     fn config_of(&self, image: &Image, partition: &Partition) -> Arc<config::TopicConfig> {
         topic_config(image, &self.core.config, &partition.name.topic)
     }
@@ -583,6 +597,11 @@ impl ReplicaManager {
 
 fn healths(logs: &LogManager, limit: Option<Duration>) -> Vec<Arc<DirHealth>> {
     logs.directories().iter().map(|(_, path)| DirHealth::new(path, limit)).collect()
+}
+
+fn tail_limits(core: &BrokerCore) -> TailLimits {
+    let tails = core.config.storage.tail_cache;
+    TailLimits::new(tails.node_bytes, tails.partition_bytes)
 }
 
 type OpenedLogs = (LogManager, Vec<DirectoryId>, Option<BrokerEpoch>);

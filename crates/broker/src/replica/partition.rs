@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use config::TopicConfig;
 use env::{Env, Mutant, mutant};
-use log::{LogHandle, ReadError, ReadPlan};
+use log::{LogHandle, ReadError, ReadPlan, TailLimits};
 use replication::{Follower, Leader, WaitOutcome, WaitToken};
 use rpc::replica::Position;
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub struct Shared {
     pub metrics: Arc<telemetry::Metrics>,
     pub isr_queue: IsrQueue,
     pub failures: DirFailures,
+    /// Memory for the newest batches of what is led here.
+    pub tails: TailLimits,
     /// The log directories that are open.
     pub healths: Vec<Arc<DirHealth>>,
     pub tasks: env::Tasks,
@@ -300,6 +302,7 @@ impl Partition {
         self.metrics.high_watermark(view.high_watermark);
         self.metrics.log_start(view.start_offset);
         self.metrics.size(view.size);
+        self.shared.metrics.tail_cache(self.shared.tails.held_bytes());
     }
 
     /// Plans a consumer's read.

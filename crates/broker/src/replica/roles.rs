@@ -171,7 +171,10 @@ impl Partition {
     fn resign(self: &Arc<Self>, state: &mut State) {
         let mut effects = Vec::new();
         match &mut state.role {
-            Role::Leading(leader) => leader.resign(&mut effects),
+            Role::Leading(leader) => {
+                leader.resign(&mut effects);
+                self.log.lock().keep_tail(None);
+            }
             Role::Following(_, link) => link.remove(&self.id),
             Role::Idle => {}
         }

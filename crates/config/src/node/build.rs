@@ -4,7 +4,7 @@ use super::listeners::{Place, network};
 use super::values::Values;
 use super::*;
 use crate::listener::parse_host_port;
-use crate::{ConfigError, Status, keys};
+use crate::{CleanerConfig, ConfigError, Layers, Status, keys};
 
 pub(super) fn build(properties: Properties) -> Result<NodeConfig, ConfigErrors> {
     let warnings = check_keys(&properties)?;
@@ -279,12 +279,11 @@ fn storage(values: &Values<'_>) -> StorageConfig {
         initial_task_delay: values.ms("log.initial.task.delay.ms"),
         producer_id_expiration: values.ms("producer.id.expiration.ms"),
         cleaner_enable: values.bool("log.cleaner.enable"),
-        cleaner_threads: values.u32("log.cleaner.threads"),
-        cleaner_dedupe_buffer_bytes: values.u64("log.cleaner.dedupe.buffer.size"),
-        cleaner_io_buffer_bytes: values.u64("log.cleaner.io.buffer.size"),
-        cleaner_load_factor: values.f64("log.cleaner.io.buffer.load.factor"),
-        cleaner_bytes_per_second: values.f64("log.cleaner.io.max.bytes.per.second"),
-        cleaner_backoff: values.ms("log.cleaner.backoff.ms"),
+        cleaner: CleanerConfig::resolve(&Layers::fixed(values.0)),
+        tail_cache: TailCacheConfig {
+            node_bytes: values.u64("ottla.tail.cache.bytes"),
+            partition_bytes: values.u64("ottla.tail.cache.partition.bytes"),
+        },
         disks: DiskConfig {
             stall: Some(values.ms("ottla.disk.stall.ms")).filter(|limit| !limit.is_zero()),
             scrub_bytes_per_second: values.u64("ottla.scrub.bytes.per.second"),

@@ -7,7 +7,9 @@ mod values;
 
 pub use transfer::FetchTransfer;
 
-use crate::{ConfigErrors, Endpoint, HttpListener, Listener, ListenerRole, Properties};
+use crate::{
+    CleanerConfig, ConfigErrors, Endpoint, HttpListener, Listener, ListenerRole, Properties,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 use types::NodeId;
@@ -187,21 +189,21 @@ pub struct StorageConfig {
     pub producer_id_expiration: Duration,
     /// `log.cleaner.enable`
     pub cleaner_enable: bool,
-    /// `log.cleaner.threads`
-    pub cleaner_threads: u32,
-    /// `log.cleaner.dedupe.buffer.size`
-    pub cleaner_dedupe_buffer_bytes: u64,
-    /// `log.cleaner.io.buffer.size`
-    pub cleaner_io_buffer_bytes: u64,
-    /// `log.cleaner.io.buffer.load.factor`
-    pub cleaner_load_factor: f64,
-    /// `log.cleaner.io.max.bytes.per.second`
-    pub cleaner_bytes_per_second: f64,
-    /// `log.cleaner.backoff.ms`
-    pub cleaner_backoff: Duration,
+    /// As the node starts with it; see [`CleanerConfig::resolve`].
+    pub cleaner: CleanerConfig,
+    pub tail_cache: TailCacheConfig,
     pub disks: DiskConfig,
     /// `ottla.log.open.files.max`: segments kept open at most.
     pub open_files_max: u32,
+}
+
+/// The newest batches in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TailCacheConfig {
+    /// `ottla.tail.cache.bytes`; 0: off.
+    pub node_bytes: u64,
+    /// `ottla.tail.cache.partition.bytes`; 0: off.
+    pub partition_bytes: u64,
 }
 
 /// Disks that hang or forget.

@@ -40,10 +40,6 @@ impl<'a> Values<'a> {
         u32::try_from(self.u64(name)).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn f64(&self, name: &str) -> f64 {
-        self.text(name).parse().unwrap_or(0.0)
-    }
-
     pub(super) fn u16(&self, name: &str) -> u16 {
         u16::try_from(self.u64(name)).unwrap_or(u16::MAX)
     }
