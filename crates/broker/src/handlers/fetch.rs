@@ -212,7 +212,7 @@ fn respond(
     planned: Planned,
 ) -> (FetchResponse, Vec<FetchSource>) {
     let mut answer = Answer::default();
-    let hints = LeaderHints::new(ctx, image, FETCH_HINTS);
+    let hints = LeaderHints::new(ctx, FETCH_HINTS);
     let mut response = FetchResponse::default();
     let mut moved = Vec::new();
     for (topic, planned) in topics.into_iter().zip(planned) {
@@ -222,14 +222,15 @@ fn respond(
                 Ok(data) => data,
                 Err(code) => failed(wanted.index, code),
             };
-            if data.error_code == i16::from(ErrorCode::NotLeaderOrFollower) {
+            if data.error_code != 0 {
                 let topic_id = match ctx.api_version >= TOPIC_IDS_FROM {
                     true => Some(topic.topic_id),
                     false => image.topic_id(&topic.name),
                 };
                 if let Some(topic_id) = topic_id {
                     let partition = types::PartitionIndex(wanted.index);
-                    let current = hints.current(&types::TopicIdPartition { topic_id, partition });
+                    let id = types::TopicIdPartition { topic_id, partition };
+                    let current = hints.current(&id, data.error_code);
                     (data.current_leader.leader_id, data.current_leader.leader_epoch) = current;
                     moved.extend(Some(current.0).filter(|id| *id >= 0));
                 }

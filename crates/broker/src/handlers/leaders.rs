@@ -1,17 +1,14 @@
 //! Where a partition's leader is now, for clients that came to the wrong broker (KIP-951).
 
 use super::RequestContext;
-use metadata::Image;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use types::{NodeId, TopicIdPartition};
+use types::{ErrorCode, NodeId, TopicIdPartition};
 use wire::StrBytes;
 
 /// Looks up leaders and their endpoints on the listener that the client came by. Cheap to clone.
 #[derive(Clone)]
 pub struct LeaderHints {
     ctx: RequestContext,
-    image: Arc<Image>,
     versions: HintVersions,
 }
 
@@ -23,26 +20,36 @@ pub struct HintVersions {
     pub endpoints: i16,
 }
 
+/// No leader, and its epoch.
+const NOBODY: (i32, i32) = (-1, -1);
+
 pub const PRODUCE_HINTS: HintVersions = HintVersions { leader: 10, endpoints: 10 };
 pub const FETCH_HINTS: HintVersions = HintVersions { leader: 12, endpoints: 16 };
 
 impl LeaderHints {
-    pub fn new(ctx: &RequestContext, image: &Arc<Image>, versions: HintVersions) -> LeaderHints {
-        LeaderHints { ctx: ctx.clone(), image: image.clone(), versions }
+    pub fn new(ctx: &RequestContext, versions: HintVersions) -> LeaderHints {
+        LeaderHints { ctx: ctx.clone(), versions }
     }
 
-    /// The leader and its epoch as this broker knows them now; -1 for none. A broker that has not
-    /// heard of the change yet names nobody, rather than itself.
-    pub fn current(&self, id: &TopicIdPartition) -> (i32, i32) {
-        if self.ctx.api_version < self.versions.leader {
-            return (-1, -1);
+    /// The leader and its epoch as this broker knows them now, for an answer that says `code`; -1
+    /// for none. A broker that does not lead, but has not heard of the change yet, names nobody,
+    /// rather than itself. Who came with an epoch of the past is told the present one, also by the
+    /// leader itself.
+    pub fn current(&self, id: &TopicIdPartition, code: i16) -> (i32, i32) {
+        let may_be_here = code == i16::from(ErrorCode::FencedLeaderEpoch);
+        let is_told = may_be_here || code == i16::from(ErrorCode::NotLeaderOrFollower);
+        if !is_told || self.ctx.api_version < self.versions.leader {
+            return NOBODY;
         }
         let image = self.ctx.broker.image.load();
         match image.partition(*id) {
-            Some(at) if at.has_leader() && at.leader != self.ctx.broker.node_id => {
-                (at.leader.0, at.leader_epoch.0)
+            Some(at) if at.has_leader() => {
+                match may_be_here || at.leader != self.ctx.broker.node_id {
+                    true => (at.leader.0, at.leader_epoch.0),
+                    false => NOBODY,
+                }
             }
-            Some(_) | None => (-1, -1),
+            Some(_) | None => NOBODY,
         }
     }
 
@@ -53,11 +60,14 @@ impl LeaderHints {
         if self.ctx.api_version < self.versions.endpoints {
             return Vec::new();
         }
+        // Not the image of when the request came: it may have waited while the leader moved to a
+        // broker that has registered since.
+        let image = self.ctx.broker.image.load();
         let leaders: BTreeSet<i32> = leaders.collect();
         leaders
             .into_iter()
             .filter_map(|id| {
-                let broker = self.image.broker(NodeId(id))?;
+                let broker = image.broker(NodeId(id))?;
                 let endpoint = broker.endpoint(&self.ctx.listener)?;
                 let rack = broker.rack.as_ref().map(StrBytes::from);
                 Some((id, StrBytes::from(&endpoint.host), i32::from(endpoint.port), rack))

@@ -70,7 +70,7 @@ struct Terms {
 /// Appends, at once where it can; the answer waits for the replicas.
 pub fn begin(ctx: &RequestContext, request: ProduceRequest) -> Begun<Outcome<ProduceResponse>> {
     let image = ctx.broker.image.load();
-    let hints = LeaderHints::new(ctx, &image, PRODUCE_HINTS);
+    let hints = LeaderHints::new(ctx, PRODUCE_HINTS);
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
     let terms = Terms { acks: request.acks, timeout };
     let topics = admit(ctx, &image, request, &hints);
@@ -235,11 +235,9 @@ fn with_leader(
     hints: &LeaderHints,
     id: &types::TopicIdPartition,
 ) -> PartitionProduceResponse {
-    if refused.error_code == i16::from(ErrorCode::NotLeaderOrFollower) {
-        let (leader_id, leader_epoch) = hints.current(id);
-        refused.current_leader.leader_id = leader_id;
-        refused.current_leader.leader_epoch = leader_epoch;
-    }
+    let (leader_id, leader_epoch) = hints.current(id, refused.error_code);
+    refused.current_leader.leader_id = leader_id;
+    refused.current_leader.leader_epoch = leader_epoch;
     refused
 }
 

@@ -6,6 +6,8 @@
 //! - at most `max.connections` are open over all listeners: beyond that, accepting waits; at most
 //!   `max.connections.per.ip` from one address: beyond that, a new one is closed at once;
 //! - at most `queued.max.requests` requests wait behind others of their connection;
+//! - a stop refuses new connections at once, and answers on those that are open for a moment more
+//!   ([`LINGER`]);
 //! - a panic while serving closes that one connection.
 
 mod closing;
@@ -32,7 +34,7 @@ use places::{Place, Places};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use telemetry::{Metrics, RefusedConnection};
 use tokio::sync::Semaphore;
@@ -42,16 +44,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest silence where `connections.max.idle.ms` is off: a bound for a write without progress.
 const NEVER_IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// How long open connections are served after the listeners have closed: for answers that name the
+/// new leaders, and for those that wait to be sent. A client that loses its connection instead has
+/// to find out by itself, and waits as long as it waits after errors.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// The bound client listeners of a broker.
 pub struct Listeners {
     bound: Vec<Bound>,
-    tasks: Tasks,
+    acceptors: Tasks,
+    connections: Tasks,
 }
 
 struct Bound {
     name: Arc<str>,
-    listener: Arc<dyn env::Listener>,
     address: SocketAddr,
+    /// Taken by the task that accepts, and closed with it: the system itself would accept as long as
+    /// the socket is open, and such a client would wait for answers until the process has ended.
+    listener: Mutex<Option<Box<dyn env::Listener>>>,
 }
 
 impl Listeners {
@@ -69,7 +79,7 @@ impl Listeners {
                 ListenerRole::Controller | ListenerRole::Grpc => {}
             }
         }
-        Ok(Listeners { bound, tasks: Tasks::new() })
+        Ok(Listeners { bound, acceptors: Tasks::new(), connections: Tasks::new() })
     }
 
     /// Names and the addresses bound.
@@ -77,7 +87,7 @@ impl Listeners {
         self.bound.iter().map(|bound| (bound.name.to_string(), bound.address)).collect()
     }
 
-    /// Starts to accept and serve.
+    /// Starts to accept and serve. Once; nothing happens after [`Listeners::close`].
     pub fn open(&self, broker: &Arc<BrokerContext>) {
         let network = &broker.config.network;
         let requests = &broker.config.requests;
@@ -93,17 +103,18 @@ impl Listeners {
             transfer: requests.fetch_transfer,
         };
         for bound in &self.bound {
+            let Some(listener) = bound.take() else { continue };
             let acceptor = Acceptor {
                 name: bound.name.clone(),
-                listener: bound.listener.clone(),
+                listener,
                 places: places.clone(),
                 queue_places: queue_places.clone(),
                 broker: broker.clone(),
-                tasks: self.tasks.clone(),
+                connections: self.connections.clone(),
                 limits,
             };
-            let stopping = self.tasks.clone();
-            self.tasks.spawn(async move {
+            let stopping = self.acceptors.clone();
+            self.acceptors.spawn(async move {
                 tokio::select! {
                     () = acceptor.run() => {}
                     () = stopping.stopped() => {}
@@ -112,9 +123,22 @@ impl Listeners {
         }
     }
 
-    /// Closes listeners and connections.
+    /// Closes the listeners, and [`LINGER`] later the connections.
     pub async fn close(&self, grace: Duration) {
-        self.tasks.shutdown(grace).await;
+        let unopened: Vec<_> = self.bound.iter().filter_map(Bound::take).collect();
+        let has_served = unopened.len() < self.bound.len();
+        drop(unopened);
+        self.acceptors.shutdown(grace).await;
+        if has_served {
+            tokio::time::sleep(LINGER).await;
+        }
+        self.connections.shutdown(grace).await;
+    }
+}
+
+impl Bound {
+    fn take(&self) -> Option<Box<dyn env::Listener>> {
+        self.listener.lock().expect("listener lock").take()
     }
 }
 
@@ -132,19 +156,20 @@ async fn bind_one(
         result = env.net.listen_with(&address, options).await;
     }
     let failed = |error| StartError::Listen { address: address.clone(), error };
-    let socket: Arc<dyn env::Listener> = Arc::from(result.map_err(failed)?);
+    let socket = result.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    Ok(Bound { name: Arc::from(listener.name.as_str()), listener: socket, address })
+    let name = Arc::from(listener.name.as_str());
+    Ok(Bound { name, address, listener: Mutex::new(Some(socket)) })
 }
 
 /// Accepts on one listener.
 struct Acceptor {
     name: Arc<str>,
-    listener: Arc<dyn env::Listener>,
+    listener: Box<dyn env::Listener>,
     places: Places,
     queue_places: Arc<Semaphore>,
     broker: Arc<BrokerContext>,
-    tasks: Tasks,
+    connections: Tasks,
     limits: Limits,
 }
 
@@ -179,8 +204,8 @@ impl Acceptor {
             line: Line::new(self.queue_places.clone()),
             software: ClientSoftware::default(),
         };
-        let stopping = self.tasks.clone();
-        self.tasks.spawn(async move {
+        let stopping = self.connections.clone();
+        self.connections.spawn(async move {
             let _held = (place, counted);
             let served = AssertUnwindSafe(connection.serve(stream)).catch_unwind();
             tokio::select! {
