@@ -480,6 +480,31 @@ impl LogManager {
         Ok(count)
     }
 
+    /// Syncs what the logs hold above their recovery points, and writes those if that moved any:
+    /// after a start, what recovery has looked through. Blocks.
+    pub fn sync_recovered(&self) -> Result<(), LogDirError> {
+        let mut count = 0;
+        for (_, _, log) in self.partitions() {
+            let is_synced = {
+                let log = log.lock();
+                log.recovery_point() >= log.end_offset() || log.failure().is_some()
+            };
+            if is_synced {
+                continue;
+            }
+            match log.sync() {
+                Ok(_) => count += 1,
+                // Removed meanwhile.
+                Err(error) if error.is_closed() => {}
+                Err(error) => return Err(self.fenced(error)),
+            }
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        self.checkpoint_recovery_points()
+    }
+
     /// Retention and producer expiry over all partitions. Blocks.
     pub fn run_retention(&self, now: Timestamp) -> Result<RetentionReport, LogDirError> {
         let mut report = RetentionReport::default();

@@ -332,3 +332,22 @@ fn retention_and_syncs_run_over_all() {
     let report = logs.run_retention(Timestamp(1000 + 8 * 24 * 3_600_000)).unwrap();
     assert!(report.segments >= 4 && report.bytes > 10_000, "{report:?}");
 }
+
+#[test]
+fn what_a_recovery_has_looked_through_is_not_looked_through_again() {
+    let disk = MemDisk::new();
+    let (logs, _) = start(&disk);
+    fill(&logs, "t", 0, 500);
+    // On disk, but no checkpoint tells so.
+    logs.get(&name("t", 0)).unwrap().sync().unwrap();
+    drop(logs);
+    disk.crash(1);
+    let (logs, first) = start(&disk);
+    assert!(first.recovered_bytes > 10_000, "{first:?}");
+    logs.sync_recovered().unwrap();
+    drop(logs);
+    disk.crash(2);
+    let (logs, again) = start(&disk);
+    assert_eq!(end(&logs, "t", 0), Offset(500));
+    assert!(again.recovered_bytes * 5 < first.recovered_bytes, "{again:?} after {first:?}");
+}
