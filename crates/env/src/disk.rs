@@ -15,6 +15,8 @@ use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use rustix::io::{ReadWriteFlags, preadv2};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -82,6 +84,9 @@ pub trait File: Send + Sync {
         self.read_at(buf, position).map(Some)
     }
 
+    /// Tells the system what to expect. Only a hint: it may do nothing.
+    fn advise(&self, _advice: Advice) {}
+
     /// The system's handle, for calls that move bytes between files and sockets. `None` where there
     /// is none: the bytes are read then.
     fn system(&self) -> Option<BorrowedFd<'_>> {
@@ -107,6 +112,15 @@ pub trait File: Send + Sync {
 
     /// fdatasync: content and length survive a power cut when this returns `Ok`.
     fn sync_data(&self) -> io::Result<()>;
+}
+
+/// What becomes of a file's bytes in memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// By this handle no more is read than what is asked for.
+    Random,
+    /// Nobody is about to read these bytes: memory need not keep them.
+    Forget(Range<u64>),
 }
 
 /// A file system.
@@ -255,6 +269,21 @@ impl File for RealFile {
         }
         #[cfg(not(target_os = "linux"))]
         self.read_at(buf, position).map(Some)
+    }
+
+    fn advise(&self, advice: Advice) {
+        use rustix::fs::{Advice as How, fadvise};
+        // Of what is refused nothing is lost but time or memory.
+        let _ = section(|| match advice {
+            Advice::Random => fadvise(&self.0, 0, None, How::Random),
+            Advice::Forget(range) => {
+                let length = NonZeroU64::new(range.end.saturating_sub(range.start));
+                match length {
+                    None => Ok(()),
+                    Some(_) => fadvise(&self.0, range.start, length, How::DontNeed),
+                }
+            }
+        });
     }
 
     fn system(&self) -> Option<BorrowedFd<'_>> {

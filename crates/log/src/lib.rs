@@ -19,6 +19,7 @@
 mod checkpoint;
 mod clean_shutdown;
 mod cleaning;
+mod cold;
 mod config;
 mod damage;
 mod dir_checkpoints;

@@ -5,6 +5,7 @@
 //!   after the other;
 //! - a round goes over all partitions by name and begins `ottla.scrub.interval.ms` after the one
 //!   before it; a restarted node goes on with the partition that it was at;
+//! - what others read stays in memory: what a portion fetched from the disk is let go after it;
 //! - between rounds it does nothing.
 //!
 //! Does not: act on what it finds. The log notes it; [`super::quarantine`] acts.

@@ -4,13 +4,15 @@
 //! read outside the lock; what it finds counts only if the log has not changed underneath.
 
 use super::PartitionLog;
+use crate::cold::ColdFile;
 use crate::damage::{Damage, PLACES_MAX};
 use crate::names::{DAMAGES, LOG, segment_file};
 use crate::removal::gone_is_fine;
+use crate::segment::Segment;
 use crate::walk::{Walk, WalkError};
 use crate::{LogDirError, ReadError};
 use env::File;
-use env::disk::{read_file, write_file_atomically};
+use env::disk::{Open, read_file, write_file_atomically};
 use records::{BatchError, BatchHeader, HEADER_BYTES};
 use std::io;
 use std::path::PathBuf;
@@ -152,7 +154,7 @@ impl PartitionLog {
             }
         };
         Ok(Some(ScrubPart {
-            file: segment.file().map_err(|error| self.scrub_failed(error))?,
+            file: self.cold_file(segment).map_err(|error| self.scrub_failed(error))?,
             base: segment.base,
             position,
             size: segment.size,
@@ -162,6 +164,11 @@ impl PartitionLog {
             shape: self.shape(),
             log_dir: self.id.log_dir.clone(),
         }))
+    }
+
+    fn cold_file(&self, segment: &Segment) -> io::Result<Arc<dyn File>> {
+        let file = self.id.disk.open(segment.log.path(), Open::Read)?;
+        Ok(Arc::new(ColdFile::new(file)))
     }
 
     fn scrub_failed(&self, error: io::Error) -> LogDirError {
