@@ -18,14 +18,24 @@ pub enum Election {
 /// Where a partition should go.
 #[derive(Clone, Debug)]
 pub struct PartitionTarget {
-    /// The wished ISR. Empty means that the last member would go; then the ISR stays as it is.
+    /// The wished ISR. Empty means that the last member would go; then the ISR stays as it is, but
+    /// where that member lost all it held and is not the only replica.
     pub isr: Vec<NodeId>,
     pub election: Election,
     pub leader_recovery: LeaderRecovery,
     /// While the ISR is smaller, nothing more is committed, so whoever leaves it stays eligible.
     pub min_isr: usize,
-    /// A replica that may have lost records: not eligible.
-    pub lost: Option<NodeId>,
+    /// A replica that lost records, or may have: not eligible.
+    pub lost: Option<(NodeId, Loss)>,
+}
+
+/// What a replica may lack of what it held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// It stopped without a word: what was not on its disk is gone.
+    Some,
+    /// Its disk is another one.
+    All,
 }
 
 impl PartitionTarget {
@@ -55,8 +65,9 @@ impl PartitionTarget {
 
 /// The partition's next state, or `None` where nothing changes. `is_live` says who may lead.
 ///
-/// Promises: the ISR never becomes empty and the leader is a member of it or NONE; the eligible
-/// leader replicas hold every committed record, and there are none while the ISR holds the minimum;
+/// Promises: the leader is a member of the ISR or NONE; the ISR becomes empty only where its last
+/// member lost its disk, nobody is eligible and there are other replicas; the eligible leader
+/// replicas hold every committed record, and there are none while the ISR holds the minimum;
 /// the partition epoch rises by one with every change; the leader epoch rises by one exactly when the leader
 /// changes, so that a leader which is kept keeps serving through ISR changes.
 pub fn choose(
@@ -66,10 +77,13 @@ pub fn choose(
 ) -> Option<Partition> {
     let mut next = partition.clone();
     next.leader_recovery = target.leader_recovery;
-    if !target.isr.is_empty() {
+    let loss = loss_among_others(partition, target.lost);
+    if !target.isr.is_empty() || loss.is_some_and(|(_, loss)| loss == Loss::All) {
         next.isr.clone_from(&target.isr);
     }
-    next.elr = eligible(partition, &next.isr, target.lost);
+    let lost = loss.map(|(broker, _)| broker);
+    next.elr = eligible(partition, &next.isr, lost);
+    next.last_known_elr = last_known(partition, loss);
     match elect(&next, target.election, is_live) {
         Elected::Clean(leader) => {
             // The last leader known (KIP-966's balanced recovery): it comes back by itself, though
@@ -83,26 +97,27 @@ pub fn choose(
             // The last members of the ISR are not live, but what they hold is whole.
             next.leader = leader;
             next.isr = vec![leader];
-            next.elr = eligible(partition, &next.isr, target.lost);
+            next.elr = eligible(partition, &next.isr, lost);
+        }
+        Elected::LastKnown(leader) => {
+            next.leader = leader;
+            next.isr = vec![leader];
+            next.leader_recovery = LeaderRecovery::Recovering;
         }
         Elected::Unclean(leader) => {
             // Whatever the others hold beyond this replica's log is given up.
             next.leader = leader;
             next.isr = vec![leader];
             next.elr.clear();
+            next.last_known_elr.clear();
             next.leader_recovery = LeaderRecovery::Recovering;
         }
         Elected::Nobody => {
             next.leader = NodeId::NONE;
-            replace_lost(&mut next, target.lost);
+            replace_lost(&mut next, lost);
         }
     }
-    if next.isr.len() >= target.min_isr.min(next.replicas.len()) {
-        next.elr.clear();
-    }
-    if next.has_leader() {
-        next.last_known_elr.clear();
-    }
+    forget_where_in_sync(&mut next, target.min_isr);
     if next == *partition {
         return None;
     }
@@ -115,30 +130,65 @@ pub fn choose(
 
 /// Those that were in the ISR or eligible and are not in the next ISR, in replica order.
 fn eligible(partition: &Partition, next_isr: &[NodeId], lost: Option<NodeId>) -> Vec<NodeId> {
-    let was_whole = |id: &NodeId| partition.in_isr(*id) || partition.elr.contains(id);
-    let is_eligible = |id: &NodeId| was_whole(id) && !next_isr.contains(id) && lost != Some(*id);
+    let is_eligible =
+        |id: &NodeId| was_whole(partition, *id) && !next_isr.contains(id) && lost != Some(*id);
     partition.replicas.iter().copied().filter(is_eligible).collect()
 }
 
-/// The last member of the ISR may have lost records, while an eligible replica that is away has
+/// The only replica that there is leads again in any case: no other disk holds a record.
+fn loss_among_others(
+    partition: &Partition,
+    lost: Option<(NodeId, Loss)>,
+) -> Option<(NodeId, Loss)> {
+    let (broker, loss) = lost?;
+    let is_alone = partition.replicas.len() == 1;
+    Some((broker, if is_alone { Loss::Some } else { loss }))
+}
+
+/// Whoever was in the ISR or eligible and may have lost some of its records since, while the ISR was
+/// below the minimum: they lead where nobody is left who holds more. In replica order.
+fn last_known(partition: &Partition, lost: Option<(NodeId, Loss)>) -> Vec<NodeId> {
+    let is_known = |id: &NodeId| match lost {
+        Some((broker, Loss::All)) if broker == *id => false,
+        Some((broker, Loss::Some)) if broker == *id && was_whole(partition, *id) => true,
+        _ => partition.last_known_elr.contains(id),
+    };
+    partition.replicas.iter().copied().filter(is_known).collect()
+}
+
+fn was_whole(partition: &Partition, id: NodeId) -> bool {
+    partition.in_isr(id) || partition.elr.contains(&id)
+}
+
+/// The last member of the ISR lost records, or may have, while an eligible replica that is away has
 /// not: that one is waited for. Without any, the last leader is the best there is, and is said to be
-/// that alone.
+/// that alone; if it lost everything, nobody in particular is waited for.
 fn replace_lost(next: &mut Partition, lost: Option<NodeId>) {
-    if next.isr.iter().any(|member| lost != Some(*member)) {
-        return;
-    }
-    if next.elr.is_empty() {
-        next.last_known_elr.clone_from(&next.isr);
-    } else {
+    if next.isr.iter().all(|member| lost == Some(*member)) && !next.elr.is_empty() {
         next.isr = vec![next.elr.remove(0)];
-        next.last_known_elr.clear();
     }
+}
+
+/// With the minimum in sync nobody else is eligible. The last known replicas of a partition without
+/// a leader are kept as far as they stand in the ISR, so that they are not taken for whole.
+fn forget_where_in_sync(next: &mut Partition, min_isr: usize) {
+    let is_full = next.isr.len() >= min_isr.min(next.replicas.len());
+    if is_full {
+        next.elr.clear();
+    }
+    let (isr, has_leader) = (&next.isr, next.has_leader());
+    next.last_known_elr.retain(|id| match (isr.contains(id), has_leader) {
+        (true, has_leader) => !has_leader,
+        (false, _) => !is_full,
+    });
 }
 
 enum Elected {
     Clean(NodeId),
     /// Outside of the ISR, with every committed record.
     Eligible(NodeId),
+    /// It may lack some of them, but nobody is known to hold more.
+    LastKnown(NodeId),
     Unclean(NodeId),
     Nobody,
 }
@@ -157,6 +207,12 @@ fn elect(partition: &Partition, election: Election, is_live: &dyn Fn(NodeId) -> 
     }
     if let Some(replica) = partition.elr.iter().find(|replica| is_live(**replica)) {
         return Elected::Eligible(*replica);
+    }
+    // While a member of the ISR or an eligible replica is away, it is waited for.
+    let is_alone = partition.isr.is_empty() && partition.elr.is_empty();
+    let mut last_known = partition.last_known_elr.iter().filter(|_| is_alone);
+    if let Some(replica) = last_known.find(|replica| is_live(**replica)) {
+        return Elected::LastKnown(*replica);
     }
     match election {
         Election::Online | Election::Preferred => Elected::Nobody,

@@ -45,7 +45,7 @@ pub use config::{
 };
 pub use decide::{DecideContext, DecidedBatch, Decision, decide, decide_batch};
 pub use image::{Image, MIN_INSYNC_REPLICAS};
-pub use leader::{Election, PartitionTarget, choose};
+pub use leader::{Election, Loss, PartitionTarget, choose};
 pub use names::{check_topic_name, collision_name};
 pub use partition::{LeaderRecovery, Partition};
 pub use placement::{PlacementError, PlacementRequest, UsableBroker, place};

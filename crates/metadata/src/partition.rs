@@ -16,15 +16,17 @@ pub enum LeaderRecovery {
 pub struct Partition {
     /// In order of preference; the first is the preferred leader. No duplicates, never empty.
     pub replicas: Vec<NodeId>,
-    /// In-sync replicas: a part of `replicas`, never empty.
+    /// In-sync replicas: a part of `replicas`. Empty where the last of them lost its disk, with it
+    /// what was committed, and nobody was eligible.
     pub isr: Vec<NodeId>,
     /// Eligible leader replicas (KIP-966): those that left the ISR while it was below
     /// `min.insync.replicas`, or brought it there. They hold every committed record and may lead
     /// where no member of the ISR is live. Disjoint from `isr`; empty while that holds the minimum.
     pub elr: Vec<NodeId>,
-    /// The last leader, where it may have lost records as the last member of the ISR, and nobody is
-    /// eligible: no replica is known to hold what was committed. `isr` names it still, since it is
-    /// the one to wait for; [`Partition::known_isr`] does not.
+    /// Replicas that were in `isr` or `elr` and may have lost records since, while `isr` was below
+    /// the minimum (KIP-966). They lead where both are empty. One of `isr` is among them where it is
+    /// the last and nobody is eligible: it is the one to wait for, and [`Partition::known_isr`] does
+    /// not name it.
     pub last_known_elr: Vec<NodeId>,
     /// A member of `isr`, or [`NodeId::NONE`].
     pub leader: NodeId,
@@ -61,7 +63,8 @@ impl Partition {
     /// The replicas known to hold every committed record, as users are told: empty where the last
     /// of them may have lost some.
     pub fn known_isr(&self) -> &[NodeId] {
-        if self.last_known_elr.is_empty() { &self.isr } else { &[] }
+        let is_known = !self.isr.iter().any(|member| self.last_known_elr.contains(member));
+        if is_known { &self.isr } else { &[] }
     }
 
     pub fn is_replica(&self, broker: NodeId) -> bool {

@@ -5,7 +5,7 @@ use super::elections::{
 };
 use crate::draft::Draft;
 use crate::{Broker, Endpoint, FailReplicas, Record, Refusal, RegisterBroker, Reply, StepDown};
-use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId};
+use types::{BrokerEpoch, ErrorCode, MetadataVersion, NodeId, Uuid};
 
 pub fn name_cluster(draft: &mut Draft<'_>, cluster_id: &str) -> Result<Reply, Refusal> {
     if cluster_id.is_empty() {
@@ -68,13 +68,13 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
 /// A clean stop leaves the epoch that it ended in every directory; a directory that is gone took
 /// its records along.
 fn records_of(existing: Option<&Broker>, command: &RegisterBroker) -> Records {
-    let is_whole = |former: &Broker| {
-        let mut dirs = former.log_dirs.iter();
-        former.epoch == command.previous_epoch && dirs.all(|dir| command.log_dirs.contains(dir))
-    };
-    match existing.is_some_and(is_whole) {
-        true => Records::Whole,
-        false => Records::MaybeLost,
+    let Some(former) = existing else { return Records::MaybeLost };
+    let is_back = |dir: &&Uuid| command.log_dirs.contains(dir);
+    let (count, back) = (former.log_dirs.len(), former.log_dirs.iter().filter(is_back).count());
+    match former.epoch == command.previous_epoch {
+        _ if back == 0 && count > 0 => Records::Lost,
+        true if back == count => Records::Whole,
+        _ => Records::MaybeLost,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Elections: after a broker left or came back, and when someone asks.
 
 use crate::draft::Draft;
-use crate::leader::{Election, PartitionTarget, choose};
+use crate::leader::{Election, Loss, PartitionTarget, choose};
 use crate::{ElectionKind, ElectionScope, Image, LeaderElection, Partition, Refusal, Reply, Topic};
 use std::sync::Arc;
 use types::{ErrorCode, NodeId, PartitionEpoch, TopicIdPartition, TopicPartition};
@@ -16,15 +16,28 @@ pub enum Records {
     Whole,
     /// It stopped without a word, or is another: some may be lost.
     MaybeLost,
+    /// None of its directories is one that it had.
+    Lost,
 }
 
-/// Takes a broker out of every ISR, except where it is the last member, and moves what it led.
+impl Records {
+    fn loss(self) -> Option<Loss> {
+        match self {
+            Records::Whole => None,
+            Records::MaybeLost => Some(Loss::Some),
+            Records::Lost => Some(Loss::All),
+        }
+    }
+}
+
+/// Takes a broker out of every ISR, except where it is the last member that holds anything, and
+/// moves what it led.
 /// The broker counts as dead whatever the image says.
 pub fn remove_from_isrs(draft: &mut Draft<'_>, broker: NodeId, records: Records) {
-    let is_lost = records == Records::MaybeLost;
-    let held = |partition: &Partition| counts_on(partition, broker, is_lost);
+    let loss = records.loss();
+    let held = |partition: &Partition| counts_on(partition, broker, loss);
     for (id, partition) in draft.partitions_where(held) {
-        if let Some(next) = without(draft, id, &partition, broker, is_lost) {
+        if let Some(next) = without(draft, id, &partition, broker, loss) {
             draft.push_partition(id, next);
         }
     }
@@ -42,11 +55,12 @@ pub fn remove_lost_replica(draft: &mut Draft<'_>, id: TopicIdPartition, broker: 
     if !partition.is_replica(broker) {
         return;
     }
-    if !counts_on(&partition, broker, true) {
+    let loss = Some(Loss::Some);
+    if !counts_on(&partition, broker, loss) {
         let mut next = partition.as_ref().clone();
         next.partition_epoch = PartitionEpoch(partition.partition_epoch.0.saturating_add(1));
         draft.push_partition(id, next);
-    } else if let Some(next) = without(draft, id, &partition, broker, true)
+    } else if let Some(next) = without(draft, id, &partition, broker, loss)
         && (next.has_leader() || !next.in_isr(broker) || !draft.is_live(broker))
     {
         draft.push_partition(id, next);
@@ -74,9 +88,10 @@ pub fn yield_partition(draft: &mut Draft<'_>, id: TopicIdPartition, broker: Node
     }
 }
 
-fn counts_on(partition: &Partition, broker: NodeId, is_lost: bool) -> bool {
-    let is_eligible = partition.elr.contains(&broker);
-    partition.in_isr(broker) || partition.leader == broker || (is_lost && is_eligible)
+fn counts_on(partition: &Partition, broker: NodeId, loss: Option<Loss>) -> bool {
+    let is_eligible = loss.is_some() && partition.elr.contains(&broker);
+    let is_known = loss == Some(Loss::All) && partition.last_known_elr.contains(&broker);
+    partition.in_isr(broker) || partition.leader == broker || is_eligible || is_known
 }
 
 /// The partition without the broker, if that changes it.
@@ -85,12 +100,12 @@ fn without(
     id: TopicIdPartition,
     partition: &Partition,
     broker: NodeId,
-    is_lost: bool,
+    loss: Option<Loss>,
 ) -> Option<Partition> {
     let election = automatic_election(draft, id);
     let min_isr = draft.image().min_isr_of(id);
     let mut target = PartitionTarget::without(partition, broker, election, min_isr);
-    target.lost = is_lost.then_some(broker);
+    target.lost = loss.map(|loss| (broker, loss));
     let is_live = |replica| replica != broker && draft.is_live(replica);
     choose(partition, &target, &is_live)
 }
@@ -107,7 +122,9 @@ pub fn elect_leaderless(draft: &mut Draft<'_>, wanted: impl Fn(&Partition, &Topi
 
 /// Forgets eligible replicas where a changed `min.insync.replicas` lets the ISR commit without them.
 pub fn review_eligible(draft: &mut Draft<'_>, wanted: impl Fn(&Topic) -> bool) {
-    for (id, partition) in draft.partitions_where(|partition| !partition.elr.is_empty()) {
+    let has_others =
+        |partition: &Partition| !partition.elr.is_empty() || !partition.last_known_elr.is_empty();
+    for (id, partition) in draft.partitions_where(has_others) {
         if draft.image().topic(id.topic_id).is_some_and(|topic| wanted(topic)) {
             let _ = elect(draft, id, &partition, Election::Online);
         }

@@ -23,8 +23,9 @@ pub fn check_image(image: &Image) {
 fn check_partition(image: &Image, id: &str, state: &Partition) {
     let Partition { replicas, isr, leader, .. } = state;
     assert!(!replicas.is_empty(), "{id} has replicas");
-    assert!(!isr.is_empty(), "{id} has an isr");
-    for list in [replicas, isr, &state.elr] {
+    let is_given_up = *leader == NodeId::NONE && state.elr.is_empty() && replicas.len() > 1;
+    assert!(!isr.is_empty() || is_given_up, "{id} has an isr: {state:?}");
+    for list in [replicas, isr, &state.elr, &state.last_known_elr] {
         let mut sorted = list.clone();
         sorted.sort();
         sorted.dedup();
@@ -43,6 +44,11 @@ fn check_partition(image: &Image, id: &str, state: &Partition) {
     let is_disjoint = !state.elr.iter().any(|member| isr.contains(member));
     let is_part = state.elr.iter().all(|member| replicas.contains(member));
     assert!(is_part && is_disjoint, "{id}: others are eligible: {state:?}");
+    let is_former = state
+        .last_known_elr
+        .iter()
+        .all(|member| replicas.contains(member) && !state.elr.contains(member) && member != leader);
+    assert!(is_former, "{id}: those last known hold no office: {state:?}");
     let somebody = isr.iter().chain(&state.elr).any(|member| is_live(*member));
     assert!(!somebody || *leader != NodeId::NONE, "{id}: a live isr has a leader: {state:?}");
 }

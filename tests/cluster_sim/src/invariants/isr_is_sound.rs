@@ -24,7 +24,10 @@ impl IsrIsSound {
         let is_fenced = |id: &NodeId| image.broker(*id).is_none_or(|broker| broker.fenced);
         let min = self.min_isr.min(partition.replicas.len());
         let rules = [
-            (partition.isr.is_empty(), "the ISR is empty"),
+            (
+                partition.isr.is_empty() && !partition.elr.is_empty(),
+                "the ISR is empty beside an ELR",
+            ),
             (
                 partition.isr.iter().any(|id| !partition.replicas.contains(id)),
                 "the ISR has more than replicas",
