@@ -41,12 +41,23 @@ impl Counters {
         *self.0.entry(what.to_owned()).or_default() += count;
     }
 
+    /// Keeps the highest.
+    pub fn at_least(&mut self, what: &str, count: u64) {
+        let highest = self.0.entry(what.to_owned()).or_default();
+        *highest = (*highest).max(count);
+    }
+
     pub fn fault(&mut self, kind: FaultKind) {
         self.add(&fault_name(kind), 1);
     }
 
     pub fn merge(&mut self, other: &Counters) {
-        other.0.iter().for_each(|(what, count)| self.add(what, *count));
+        for (what, count) in &other.0 {
+            match what.ends_with("at most") {
+                true => self.at_least(what, *count),
+                false => self.add(what, *count),
+            }
+        }
     }
 
     pub fn get(&self, what: &str) -> u64 {

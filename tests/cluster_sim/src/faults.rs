@@ -4,7 +4,7 @@
 //! [`Faults::heal_all`]; every fault is counted when it has taken effect.
 
 use crate::net::Delay;
-use crate::node::DiskHealth;
+use crate::node::{DiskHealth, Node};
 use crate::plan::FaultKind;
 use crate::rot;
 use crate::world::World;
@@ -61,6 +61,9 @@ pub struct Faults {
     /// The node whose disk was damaged or replaced last, until the cluster is whole again. There is
     /// one at a time: more would be more than the replicas can bear.
     patient: Option<usize>,
+    /// A disk was replaced, and the controller still counts on what it held: until it does not, nobody
+    /// else may lose anything.
+    settling: Option<usize>,
 }
 
 impl Faults {
@@ -87,6 +90,7 @@ impl Faults {
         self.active = later;
         let due: Vec<Active> = due;
         due.into_iter().for_each(|one| self.mend(one.heal, world));
+        self.settling = self.settling.filter(|host| Faults::is_needed(*host, world));
         self.replace_patient(world);
     }
 
@@ -103,7 +107,7 @@ impl Faults {
     pub fn replace_disk(&mut self, host: usize, world: &mut World) {
         tracing::info!(host = host + 1, "the disk is replaced");
         world.counters.add("damaged disks replaced", 1);
-        world.wipe(host);
+        self.wipe(host, world);
         self.start_later(host, world);
     }
 
@@ -166,6 +170,18 @@ impl Faults {
         }
     }
 
+    /// Ends a program, and nothing of its disk stays.
+    fn wipe(&mut self, host: usize, world: &mut World) {
+        world.wipe(host);
+        self.settling = Some(host);
+    }
+
+    fn is_needed(host: usize, world: &World) -> bool {
+        let id = NodeId(host as i32 + 1);
+        let counts = |one: &metadata::Partition| one.isr.contains(&id) || one.elr.contains(&id);
+        world.newest().partitions().any(|(_, partition)| counts(partition))
+    }
+
     /// Whether the fault took effect.
     fn inject(&mut self, kind: FaultKind, world: &mut World) -> bool {
         let up = world.running();
@@ -178,6 +194,9 @@ impl Faults {
         ];
         let is_fit = matches!(world.nodes[victim].health, DiskHealth::Sound | DiskHealth::Mended);
         if needs_sound_disk.contains(&kind) && !is_fit {
+            return false;
+        }
+        if kind.ends_programs() && self.settling.is_some() {
             return false;
         }
         match kind {
@@ -277,14 +296,15 @@ impl Faults {
 
     /// Damages or replaces the content of one disk: only while every other copy is whole.
     fn damage(&mut self, kind: FaultKind, host: usize, world: &mut World) -> bool {
-        if !world.is_whole() || !world.has_all_voters() {
+        let is_failing = |node: &Node| node.health == DiskHealth::Failing;
+        if !world.is_whole() || !world.has_all_voters() || world.nodes.iter().any(is_failing) {
             return false;
         }
         if let Some(before) = self.patient.replace(host) {
             world.nodes[before].health = DiskHealth::Sound;
         }
         if kind == FaultKind::Wipe {
-            world.wipe(host);
+            self.wipe(host, world);
             self.start_later(host, world);
             return true;
         }
@@ -299,11 +319,7 @@ impl Faults {
         if world.nodes[host].is_running() {
             return;
         }
-        let id = NodeId(host as i32 + 1);
-        let is_needed = world
-            .newest()
-            .partitions()
-            .any(|(_, partition)| partition.isr.contains(&id) || partition.elr.contains(&id));
+        let is_needed = Faults::is_needed(host, world);
         if is_needed && self.healed_at.is_none() {
             let until = world.now + LOOK_AGAIN_US;
             self.active.push(Active { until, heal: Heal::Rot(host) });

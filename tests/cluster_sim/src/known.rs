@@ -16,4 +16,16 @@ pub const KNOWN: &[(u64, &str)] = &[
         "a leader of the controllers went on in its term after a restart, and used an index again",
     ),
     (2043, "a follower with a new disk told a consumer that its offset was out of range"),
+    (
+        10235,
+        "a new follower never took a batch whose first records were deleted, and stayed out of sync",
+    ),
+    (10292, "as 10235, on a new disk"),
+    (10408, "a wrong digit in the leader epochs' file was believed after a crash"),
+    (
+        10254,
+        "the simulation itself: a disk was replaced, and before anyone knew all others were killed",
+    ),
+    (10015, "the simulation itself: a wrong bit where Kafka's format has no checksum"),
+    (10380, "the simulation itself: compaction was taken for a change of what was committed"),
 ];

@@ -18,6 +18,9 @@ pub struct NodeLook {
     pub raft: Option<controller::Inspection>,
     pub replicas: BTreeMap<TopicIdPartition, Replica>,
     pub is_ready: bool,
+    /// How many tasks of its program are alive, and files open on its disk.
+    pub tasks: usize,
+    pub open_files: u64,
 }
 
 pub struct Replica {
@@ -55,6 +58,8 @@ impl NodeLook {
             raft: view.raft().cloned(),
             replicas,
             is_ready: broker.is_some_and(broker::Broker::is_ready),
+            tasks: node.tasks(),
+            open_files: node.disk.open_files(),
         })
     }
 

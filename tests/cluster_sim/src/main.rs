@@ -3,6 +3,8 @@
 //! `--without-faults`: the same sizes and load, and nothing that goes wrong.
 //! `--seconds S`: starts no new run after so long, and says how many it made.
 //! `--known`: the seeds that once failed, before the others.
+//! `--part K/N`: of all these, each Nth from the Kth (0 is the first) on, for N programs at once.
+//! `--twice`: the last run once more, which must be the same.
 //! `--mutant NAME`: with this mistake. `--mutants`: the table of mistakes and what each survives.
 //! `--hunt N`: looks for every mistake anew, by at most N seeds each from the first of `--seeds` on.
 
@@ -19,6 +21,9 @@ struct Arguments {
     is_without_faults: bool,
     shows_each: bool,
     with_known: bool,
+    repeats_last: bool,
+    /// Which part, of how many.
+    part: Option<(usize, usize)>,
     shows_mutants: bool,
     hunt: Option<u64>,
     mutant: Option<String>,
@@ -45,6 +50,8 @@ fn parse() -> Result<Arguments, String> {
             "--each" => arguments.shows_each = true,
             "--without-faults" => arguments.is_without_faults = true,
             "--known" => arguments.with_known = true,
+            "--twice" => arguments.repeats_last = true,
+            "--part" => arguments.part = Some(parse_part(&value()?)?),
             "--mutants" => arguments.shows_mutants = true,
             "--hunt" => arguments.hunt = Some(number(&word, &value()?)?),
             "--mutant" => arguments.mutant = Some(value()?),
@@ -66,6 +73,13 @@ fn parse_range(text: &str) -> Result<Range<u64>, String> {
     let wrong = || format!("--seeds takes A..B, not {text}");
     let (first, end) = text.split_once("..").ok_or_else(wrong)?;
     Ok(first.parse().map_err(|_| wrong())?..end.parse().map_err(|_| wrong())?)
+}
+
+fn parse_part(text: &str) -> Result<(usize, usize), String> {
+    let wrong = || format!("--part takes K/N with K below N, not {text}");
+    let (which, count) = text.split_once('/').ok_or_else(wrong)?;
+    let part = (which.parse().map_err(|_| wrong())?, count.parse().map_err(|_| wrong())?);
+    if part.0 < part.1 { Ok(part) } else { Err(wrong()) }
 }
 
 fn main() -> ExitCode {
@@ -112,7 +126,9 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let known = KNOWN.iter().filter(|_| arguments.with_known).map(|(seed, _)| *seed);
     let mut total = Counters::default();
     let (mut failures, mut count) = (0, 0);
-    for seed in known.chain(arguments.seeds.clone()) {
+    let (which, of) = arguments.part.unwrap_or((0, 1));
+    let mut last = None;
+    for seed in known.chain(arguments.seeds.clone()).skip(which).step_by(of) {
         if deadline.is_over() {
             println!("time is up: seeds from {seed} on were not run");
             break;
@@ -121,6 +137,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
         let plan = if arguments.is_without_faults { plan.without_faults() } else { plan };
         let outcome = run_plan(plan.clone(), arguments.log.clone());
         count += 1;
+        last = Some((plan.clone(), outcome.trace));
         total.merge(&outcome.counters);
         if arguments.shows_each {
             println!("seed {seed}: {:.1} s, trace {:016x}", outcome.us as f64 / 1e6, outcome.trace);
@@ -136,13 +153,23 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
         }
     }
     println!("{total}{failures} of {count} seeds failed");
+    let is_same = !arguments.repeats_last || last.is_none_or(|(plan, trace)| repeats(plan, trace));
     let missing = total.missing();
     let is_proof =
         arguments.is_without_faults || count < EVERYTHING_HAPPENS_IN || missing.is_empty();
     if !is_proof {
         println!("these never happened: {missing:?}");
     }
-    Ok(failures == 0 && is_proof)
+    Ok(failures == 0 && is_proof && is_same)
+}
+
+/// Whether a run is the same a second time.
+fn repeats(plan: Plan, trace: u64) -> bool {
+    let seed = plan.seed;
+    let again = run_plan(plan, None).trace;
+    let what = if again == trace { "is the same" } else { "is another" };
+    println!("seed {seed} run again {what}: trace {trace:016x}, then {again:016x}");
+    again == trace
 }
 
 fn reproduce(arguments: &Arguments, seed: u64) -> String {

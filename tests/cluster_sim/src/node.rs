@@ -135,10 +135,22 @@ impl Node {
         running.ended.lock().expect("one thread").take()
     }
 
-    /// Lets go of a program that has ended in order; how many of its tasks had not ended.
-    pub fn end(&mut self) -> usize {
+    /// Lets go of what is looked at in a program that has ended in order.
+    pub fn look_away(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.view = NodeView::default();
+        }
+    }
+
+    /// Lets go of a program that has ended in order, and of what tasks it has left.
+    pub fn end(&mut self) {
         self.network.end_program(self.host, true);
-        self.running.take().map_or(0, |running| running.program.tasks())
+        self.running = None;
+    }
+
+    /// How many tasks of its program are alive.
+    pub fn tasks(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.program.tasks())
     }
 
     /// Ends the program at once; the machine stays.

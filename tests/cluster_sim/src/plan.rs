@@ -61,6 +61,30 @@ impl FaultKind {
         FaultKind::Wipe,
     ];
 
+    /// Whether a program may end by it without order: what it has not synced may be lost, or is taken
+    /// for lost.
+    pub fn ends_programs(self) -> bool {
+        match self {
+            FaultKind::Kill
+            | FaultKind::PowerCut
+            | FaultKind::TornPowerCut
+            | FaultKind::KillAll
+            | FaultKind::PowerCutAll
+            | FaultKind::NoSpace
+            | FaultKind::DirectoryFails
+            | FaultKind::BitRot
+            | FaultKind::Wipe => true,
+            FaultKind::Restart
+            | FaultKind::Pause
+            | FaultKind::Cut
+            | FaultKind::CutOneWay
+            | FaultKind::Flap
+            | FaultKind::SlowLink
+            | FaultKind::SlowDisk
+            | FaultKind::WallJump => false,
+        }
+    }
+
     /// Whether unsynced data may be lost by it. What takes one disk's content is done only where all
     /// others are in sync.
     fn loses_data(self) -> bool {
@@ -102,6 +126,8 @@ pub struct Plan {
     pub raft_heartbeat_ms: u32,
     pub lag_time_ms: u32,
     pub snapshot_entries: u32,
+    /// `ottla.log.open.files.max`.
+    pub open_files_max: u32,
     pub delay: Delay,
     pub window: usize,
     /// What a piece of blocking work takes at most, in microseconds.
@@ -188,6 +214,7 @@ impl Plan {
             fault_length_us: one_of(rng, &[500_000, 3_000_000, 8_000_000]),
             faults_at_once: one_of(rng, &[1, 1, 2, 4]),
             fault_phase_us: rng.random_range(3..=12) * 1_000_000,
+            open_files_max: one_of(rng, &[10, 50, 10_000]),
             mutant: None,
         }
     }
@@ -243,6 +270,7 @@ impl Plan {
              min.insync.replicas={}\n\
              ottla.durability={durability}\n\
              internal.segment.bytes={}\n\
+             ottla.log.open.files.max={}\n\
              offsets.topic.num.partitions=2\n\
              offsets.topic.replication.factor=3\n",
             self.voters(),
@@ -256,6 +284,7 @@ impl Plan {
             self.lag_time_ms,
             self.min_isr,
             self.segment_bytes,
+            self.open_files_max,
         )
     }
 }

@@ -2,13 +2,21 @@
 //!
 //! Each kind of file is as likely as another. Of a partition's log only the newest segment is
 //! touched, which every unclean start reads from its beginning; of the controllers' journal the
-//! first half: its last writes cannot be told from ones that a power cut tore.
+//! first half: its last writes cannot be told from ones that a power cut tore. Of a batch's header
+//! the base offset and the leader epoch are left alone: the broker stamps them, so that Kafka's
+//! format has them outside of the CRC, and one that still fits its neighbours cannot be told.
 
 use env::MemDisk;
+use env::disk::read_file;
 use rand::Rng;
 use rand::rngs::SmallRng;
+use records::BatchHeader;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+/// A batch's base offset and its leader epoch.
+const STAMPED: [Range<usize>; 2] = [0..8, 12..16];
 
 /// What a file is for, by its name.
 pub fn kind_of(path: &Path) -> String {
@@ -55,17 +63,37 @@ pub fn turn_a_bit(disk: &MemDisk, rng: &mut SmallRng) -> Option<PathBuf> {
     }
     let files = &kinds[rng.random_range(0..kinds.len())];
     let (path, length) = &files[rng.random_range(0..files.len())];
-    let position = rng.random_range(0..*length);
-    disk.flip_bit(path, position as usize);
+    let position = rng.random_range(0..*length) as usize;
+    if kind_of(path) == "log" && is_stamped(disk, path, position) {
+        return None;
+    }
+    disk.flip_bit(path, position);
     Some(path.clone())
+}
+
+/// Whether a position of a segment is in a field that the broker stamps.
+fn is_stamped(disk: &MemDisk, path: &Path, position: usize) -> bool {
+    let Ok(mut bytes) = read_file(disk, path) else { return false };
+    let mut at = 0;
+    while let Ok(header) = BatchHeader::parse(&bytes) {
+        let size = header.size().min(bytes.len());
+        if (at..at + size).contains(&position) {
+            return STAMPED.iter().any(|field| field.contains(&(position - at)));
+        }
+        at += size;
+        drop(bytes.split_to(size));
+    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use env::Disk;
-    use env::disk::{Open, read_file};
+    use env::disk::Open;
     use rand::SeedableRng;
+    use records::{BatchBuilder, BatchOptions, NewRecord};
+    use types::Timestamp;
 
     #[test]
     fn bits_turn_in_every_kind_of_file_and_only_in_the_newest_segment() {
@@ -86,5 +114,28 @@ mod tests {
         }
         assert_eq!(turned.keys().map(String::as_str).collect::<Vec<_>>(), names[1..]);
         assert_eq!(&read_file(&disk, &dir.join(names[0])).unwrap()[..], b"content");
+    }
+
+    #[test]
+    fn what_the_broker_stamps_into_a_batch_is_left_alone() {
+        let path = Path::new("/data0/load-0/00000000000000000000.log");
+        let disk = MemDisk::new();
+        disk.create_dir_all(Path::new("/data0/load-0")).unwrap();
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        builder.push(&NewRecord {
+            timestamp: Timestamp(1),
+            key: None,
+            value: Some("value".into()),
+            headers: Vec::new(),
+        });
+        let batch = builder.build().bytes;
+        let file = disk.open(path, Open::Create).unwrap();
+        file.write_all_at(&batch, 0).unwrap();
+        file.write_all_at(&batch, batch.len() as u64).unwrap();
+        let stamped = (0..2 * batch.len()).filter(|at| is_stamped(&disk, path, *at));
+        let stamped: Vec<usize> = stamped.collect();
+        let fields = (0..8).chain(12..16);
+        let expected = fields.clone().chain(fields.map(|at| at + batch.len()));
+        assert_eq!(stamped, expected.collect::<Vec<_>>());
     }
 }

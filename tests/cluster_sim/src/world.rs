@@ -34,6 +34,9 @@ const BIRTH_US: u64 = 30_000_000;
 const RECOVERY_US: u64 = 120_000_000;
 /// Until then, programs that are told to stop have stopped.
 const DRAIN_US: u64 = 30_000_000;
+/// Until then, next to nothing of a stopped program is left.
+const LAST_TASKS_US: u64 = 2_000_000;
+const TASKS_LEFT_MAX: usize = 40;
 /// How often the invariants are checked.
 const CHECK_US: u64 = 10_000;
 
@@ -106,7 +109,7 @@ impl World {
             workload,
             phase,
             faults: Faults::default(),
-            invariants: invariants::all(plan.min_isr),
+            invariants: invariants::all(&plan),
             newest: Arc::default(),
             is_draining: false,
             violation: None,
@@ -166,13 +169,29 @@ impl World {
         self.run_until(DRAIN_US, "all nodes have stopped (I14)", |world| {
             world.nodes.iter().all(|node| node.has_ended)
         });
-        // Raft's own tasks outlive a stopped node by a handle that tests hold.
-        let tasks: usize = self.nodes.iter_mut().map(Node::end).sum();
-        self.counters.add("tasks of stopped programs", tasks as u64);
+        self.invariants.clear();
+        self.nodes.iter_mut().for_each(Node::look_away);
+        self.let_tasks_end();
         let left = |node: &Node| (node.disk.open_files() > 0).then(|| node.disk.open_paths());
         if let Some(paths) = self.nodes.iter().find_map(left) {
             self.violation.get_or_insert(format!("files are still open: {paths:?} (I14)"));
         }
+    }
+
+    /// Tasks that belong to connections end with those, shortly after the program. A few are left
+    /// in about one run of twenty, for a reason that is not known yet: many would be a leak.
+    fn let_tasks_end(&mut self) {
+        let end = self.now + LAST_TASKS_US;
+        let tasks = |world: &World| world.nodes.iter().map(Node::tasks).collect::<Vec<_>>();
+        while self.now < end && tasks(self).iter().any(|left| *left > 0) {
+            self.tick();
+        }
+        let tasks = tasks(self);
+        self.counters.add("tasks of stopped programs", tasks.iter().sum::<usize>() as u64);
+        if tasks.iter().any(|left| *left > TASKS_LEFT_MAX) {
+            self.violation.get_or_insert(format!("tasks of stopped programs: {tasks:?} (I14)"));
+        }
+        self.nodes.iter_mut().for_each(Node::end);
     }
 
     fn with_faults(&mut self, work: impl FnOnce(&mut Faults, &mut World)) {

@@ -16,7 +16,7 @@ struct Entry {
     crc: u32,
 }
 
-/// A term and who led in it: terms may have several leaders, one after the other.
+/// A term and who led in it.
 type Leadership = (u64, MemberId);
 
 /// What is known of one member's log. It outlasts the member's program: a disk keeps it.
@@ -31,6 +31,8 @@ struct Log {
 pub struct RaftIsSound {
     /// By leadership and index: the entry, and the leadership of the one before it.
     entries: BTreeMap<(Leadership, u64), (Entry, Option<Leadership>)>,
+    /// Who wrote in each term: one member, except before the first election.
+    writers: BTreeMap<u64, MemberId>,
     logs: BTreeMap<MemberId, Log>,
     committed: BTreeMap<u64, Entry>,
     /// The highest term in which anything was known to be committed so far.
@@ -122,6 +124,10 @@ impl RaftIsSound {
         }
         drop(log.entries.split_off(&from));
         for EntryFacts { index, term, leader, bytes } in found {
+            let writer = *self.writers.entry(term).or_insert(leader);
+            if writer != leader && term > 0 {
+                return Err(format!("{writer} and {leader} both wrote in term {term}"));
+            }
             let entry = Entry { written_in: (term, leader), crc: crc32c::crc32c(&bytes) };
             let previous = index.checked_sub(1).and_then(|before| log.entries.get(&before));
             let previous = previous.map(|entry| entry.written_in);
