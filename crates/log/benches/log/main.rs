@@ -6,6 +6,7 @@
 //! measurement is repeated (default 3, the best counts: the machine has other work).
 #![allow(clippy::disallowed_methods)]
 
+mod followers;
 mod group_commit;
 mod socket;
 
@@ -32,10 +33,11 @@ const MIB: u64 = 1 << 20;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     type Bench = fn(&Path);
-    let all: [(&str, Bench); 8] = [
+    let all: [(&str, Bench); 9] = [
         ("append", append),
         ("append_many", append_many),
         ("compact", compaction),
+        ("followers", followers::followers),
         ("open", open),
         ("read", read),
         ("recover", recover),
