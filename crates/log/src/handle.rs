@@ -131,8 +131,8 @@ impl LogHandle {
     /// Verifies the CRCs of what is synced, from `at` on: at least one batch, and at most `bytes_max`
     /// bytes if that is more; stays within a segment. Start with the default cursor, and go on with
     /// [`Scrubbed::next`], which also leads on past damage. The lock is held for an index look-up, not
-    /// while batches are read. What is in the page cache is verified there, not on the medium; what is not does not stay
-    /// there. Blocks.
+    /// while batches are read. What is in the page cache is verified there, not on the medium; what is
+    /// not, does not stay there. Blocks.
     pub fn scrub(&self, at: ScrubCursor, bytes_max: u64) -> Result<Scrubbed, LogDirError> {
         let part = self.lock().scrub_part(at)?;
         let Some(part) = part else {

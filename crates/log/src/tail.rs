@@ -198,7 +198,8 @@ impl Tail {
             return Some(large);
         }
         if !self.open.is_empty() && range.end > self.end - self.open.len() as u64 {
-            self.next_bytes = (self.open.len() as u64).min(PIECE_BYTES_MAX);
+            // As much as comes between two reads: the next ones find it in one piece.
+            self.next_bytes = (range.end - range.start).min(PIECE_BYTES_MAX);
             self.seal();
         }
         let mut parts: Vec<Bytes> = self.parts(range).collect();

@@ -59,6 +59,6 @@ pub(super) const KEYS: &[Key] = &[
     key("ottla.scrub.bytes.per.second", Long, "8388608", "How fast each log directory's closed segments are read in the background to find damage. 0: never.").min(0).unit(BytesPerSecond),
     key("ottla.scrub.interval.ms", Long, "604800000", "How long after the begin of a background check the next one begins, at the earliest.").min(1).ms(),
     key("ottla.tail.cache.bytes", Long, "67108864", "Memory for record batches that were appended here and that followers in sync have not all fetched yet, over all partitions: they are sent from there, not read from the log. 0: always from the log.").min(0).bytes(),
-    key("ottla.tail.cache.partition.bytes", Long, "1048576", "Most of `ottla.tail.cache.bytes` that one partition takes; a follower that is further behind reads the log. 0: always from the log.").min(0).bytes(),
+    key("ottla.tail.cache.partition.bytes", Long, "4194304", "Most of `ottla.tail.cache.bytes` that one partition takes; a follower that is further behind reads the log. 0: always from the log.").min(0).bytes(),
     key("ottla.log.open.files.max", Int, "10000", "Most segment files (logs and their indexes) that are kept open, over all partitions. Files are opened at their first use; beyond this bound the least recently used are closed, and opened again on demand. Those that were written and not yet synced stay open.").min(10),
 ];
