@@ -5,7 +5,8 @@ import urllib.request
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
+                                   NewTopic, ResourceType)
 from harness import Cluster, protocol, wait_until
 from harness.logs import compare_replicas, read_checkpoint
 from kafka.record import MemoryRecords
@@ -43,7 +44,7 @@ class Data:
                              "enable.idempotence": True, "batch.size": 20_000})
         failed = []
         for number in range(len(self.expected), len(self.expected) + count):
-            producer.produce(TOPIC, value(number), partition=0,
+            producer.produce(TOPIC, value(number), str(number), partition=0,
                              on_delivery=lambda e, _: failed.append(e) if e else None)
             self.expected.append(value(number))
             producer.poll(0)
@@ -163,6 +164,52 @@ def test_records_written_while_replicas_are_built_anew_are_all_there(cluster):
         wait_until(lambda: all(metric(cluster, id, "damaged_replicas") == 0
                                for id in cluster.nodes), _PATIENCE, "no damage")
     data.check()
+
+
+def set_of_broker(cluster, id, name, value):
+    entry = ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.BROKER, str(id), incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    admin.incremental_alter_configs([resource])[resource].result(30)
+
+
+def write_few_keys(cluster, topic):
+    """Several segments of values of which compaction keeps ten."""
+    configs = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0",
+               "segment.bytes": str(1 << 20)}
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    admin.create_topics([NewTopic(topic, 1, 3, config=configs)])[topic].result(30)
+    cluster.wait_everywhere(topic)
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 5})
+    for number in range(RECORDS):
+        producer.produce(topic, value(number), str(number % 10))
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def test_damage_that_compaction_meets_is_repaired_and_other_logs_are_compacted():
+    # Nobody else reads a follower's log: no scrubber runs, and compaction waits to be told.
+    overrides = {"min.insync.replicas": 2, "ottla.scrub.bytes.per.second": 0,
+                 "log.cleaner.backoff.ms": 3_600_000}
+    with Cluster("ottla", count=3, overrides=overrides) as cluster:
+        data = Data(cluster, configs={"cleanup.policy": "compact", "min.cleanable.dirty.ratio": 0})
+        write_few_keys(cluster, "other")
+        leader = cluster.leader(TOPIC)
+        follower = next(id for id in cluster.nodes if id != leader)
+        data.damage(follower)
+        assert metric(cluster, follower, "damaged_replicas") == 0
+        set_of_broker(cluster, follower, "log.cleaner.backoff.ms", 100)
+        wait_rebuilt(data, follower)
+        assert metric(cluster, follower, "quarantined_replicas_total") == 1
+        assert cluster.leader(TOPIC) == leader
+        # Each key of the damaged topic has one value: only of the other one is anything dropped.
+        wait_until(lambda: metric(cluster, follower, "compaction_records_kept_total")
+                   < metric(cluster, follower, "compaction_records_read_total"), _PATIENCE,
+                   "the other log being compacted")
+        data.write(500)
+        data.check()
+        aside, = data.set_aside(follower)
+        assert any(b"xyx" in path.read_bytes() for path in aside.glob("*.log"))
 
 
 def test_the_only_copy_serves_what_is_sound_and_is_never_removed():
