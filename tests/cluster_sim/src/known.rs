@@ -27,5 +27,6 @@ pub const KNOWN: &[(u64, &str)] = &[
         "the simulation itself: a disk was replaced, and before anyone knew all others were killed",
     ),
     (10015, "the simulation itself: a wrong bit where Kafka's format has no checksum"),
+    (40081, "the simulation itself: too few unsynced segments were allowed to be open"),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
 ];
