@@ -126,7 +126,6 @@ have (`env::mutant`). Plain seeds are run with it from 0 on until something noti
 fails without the mistake does not count. Every change of the code changes what a seed does, so the
 numbers are those of the day on which the table was written, by
 `cargo run --profile sim -p ottla-cluster-sim -- --mutants > tests/cluster_sim/MUTANTS.md`.
-`tests/run cluster_sim` looks again for some of them.
 
 | Mutant | Rule that it leaves out | Seeds run | Noticed by seed | Noticed as |
 |---|---|---|---|---|
