@@ -10,12 +10,9 @@ use crate::plan::Plan;
 
 /// Tasks of one program: connections, each with a few, and those of the node.
 const TASKS_MAX: usize = 2_000;
-/// Files that are written and not yet synced stay open beyond the bound: where topics are not synced,
-/// all segments, each with its indexes, that were filled since the last flush, seconds ago; and there
-/// are small ones.
+/// Files that are written and not yet synced stay open beyond the bound: all segments, each with its
+/// indexes, that were filled since the last sync, which may be seconds ago; and there are small ones.
 const FILES_BESIDE_MAX: u64 = 20_000;
-/// The same where each append is synced soon.
-const FILES_BESIDE_SYNCED_MAX: u64 = 3_000;
 /// Entries that Raft keeps behind a snapshot, as the controller has it.
 const ENTRIES_KEPT: u64 = 2_000;
 
@@ -27,9 +24,8 @@ pub struct QueuesBounded {
 impl QueuesBounded {
     pub fn new(plan: &Plan) -> QueuesBounded {
         let snapshots = u64::from(plan.snapshot_entries);
-        let beside = if plan.synced { FILES_BESIDE_SYNCED_MAX } else { FILES_BESIDE_MAX };
         QueuesBounded {
-            files_max: u64::from(plan.open_files_max) + beside,
+            files_max: u64::from(plan.open_files_max) + FILES_BESIDE_MAX,
             // A snapshot may be under way, or its follower: two and the one that is filled.
             entries_max: ENTRIES_KEPT + 4 * snapshots.max(256),
         }
