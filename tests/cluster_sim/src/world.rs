@@ -66,7 +66,7 @@ pub struct World {
     faults: Faults,
     invariants: Vec<Box<dyn Invariant>>,
     newest: Arc<Image>,
-    is_draining: bool,
+    pub is_draining: bool,
     violation: Option<String>,
 }
 
