@@ -99,7 +99,11 @@ impl Faults {
         let Some(host) = self.patient else { return };
         let is_late = self.healed_at.is_some_and(|at| world.now > at + PATIENCE_US);
         // At the end of a run all nodes stop: none is started again.
-        if is_late && !world.is_draining && world.nodes[host].health == DiskHealth::Rotten && !world.is_whole() {
+        if is_late
+            && !world.is_draining
+            && world.nodes[host].health == DiskHealth::Rotten
+            && !world.is_whole()
+        {
             self.replace_disk(host, world);
         }
     }

@@ -28,6 +28,9 @@ pub const KNOWN: &[(u64, &str)] = &[
     ),
     (10015, "the simulation itself: a wrong bit where Kafka's format has no checksum"),
     (40081, "the simulation itself: too few unsynced segments were allowed to be open"),
-    (50090, "the simulation itself: a disk was replaced while all nodes were stopping, and one started"),
+    (
+        50090,
+        "the simulation itself: a disk was replaced while all nodes were stopping, and one started",
+    ),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
 ];
