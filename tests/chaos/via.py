@@ -44,10 +44,17 @@ class Processes(Cluster):
 
     def is_paused(self, id):
         """All its threads are stopped."""
+        return self._threads_are(id, "T")
+
+    def is_frozen(self, id):
+        """No thread of it runs: each is stopped, or waits for a disk and stops when that answers."""
+        return self._threads_are(id, "TD")
+
+    def _threads_are(self, id, wanted):
         tasks = Path(f"/proc/{self.pid(id)}/task")
         states = [(task / "stat").read_text().rpartition(")")[2].split()[0]
                   for task in tasks.iterdir()]
-        return bool(states) and all(state == "T" for state in states)
+        return bool(states) and all(state in wanted for state in states)
 
     def log_directories(self, topic, partition):
         """Where a partition's replicas are, by node."""
