@@ -13,6 +13,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -597,10 +598,12 @@ impl Disk for MemDisk {
             let name = inner.file_name().filter(|_| inner.parent() == Some(path))?;
             Some(DirEntry { name: name.to_string_lossy().into_owned(), is_dir })
         };
+        let below = (Bound::Excluded(path), Bound::Unbounded);
         let mut entries: Vec<DirEntry> = state
             .files
-            .keys()
-            .filter_map(|file| entry(file, false))
+            .range::<Path, _>(below)
+            .take_while(|(file, _)| file.starts_with(path))
+            .filter_map(|(file, _)| entry(file, false))
             .chain(state.dirs.iter().filter_map(|dir| entry(dir, true)))
             .collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -636,12 +639,23 @@ impl Disk for MemDisk {
         }
         let State { files, dirs, synced_files, synced_dirs, .. } = &mut *state;
         let inside = |inner: &Path| inner.parent() == Some(path);
+        let below = || (Bound::Excluded(path), Bound::Unbounded);
+        let is_below = |inner: &Path| inner.starts_with(path);
         let mut lost_names = false;
-        synced_files.retain(|file, inode| {
-            lost_names |= inside(file) && files.get(file) != Some(inode);
-            !inside(file)
-        });
-        synced_files.extend(files.iter().filter(|e| inside(e.0)).map(|e| (e.0.clone(), *e.1)));
+        let gone: Vec<PathBuf> = synced_files
+            .range::<Path, _>(below())
+            .take_while(|(file, _)| is_below(file))
+            .filter(|(file, _)| inside(file))
+            .map(|(file, inode)| {
+                lost_names |= files.get(file) != Some(inode);
+                file.clone()
+            })
+            .collect();
+        for file in &gone {
+            synced_files.remove(file);
+        }
+        let there = files.range::<Path, _>(below()).take_while(|(file, _)| is_below(file));
+        synced_files.extend(there.filter(|e| inside(e.0)).map(|e| (e.0.clone(), *e.1)));
         synced_dirs.retain(|dir| !inside(dir));
         synced_dirs.extend(dirs.iter().filter(|dir| inside(dir)).cloned());
         if lost_names {
