@@ -24,7 +24,7 @@ pub const KNOWN: &[(u64, &str)] = &[
     (10408, "a wrong digit in the leader epochs' file was believed after a crash"),
     (
         10254,
-        "the simulation itself: a disk was replaced, and before anyone knew all others were killed",
+        "a broker with a wiped disk was the last of the ISR, as all others had crashed, and might lead",
     ),
     (10015, "the simulation itself: a wrong bit where Kafka's format has no checksum"),
     (40081, "the simulation itself: too few unsynced segments were allowed to be open"),
