@@ -272,6 +272,7 @@ impl Files {
             env.disk.clone(),
             JournalOptions {
                 directory: directory.clone(),
+                clock: env.clock.clone(),
                 segment_bytes: options.raft.log_segment_bytes,
                 own_thread: !options.raft.simulated,
                 _lock: Some(lock),

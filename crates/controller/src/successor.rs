@@ -87,7 +87,7 @@ impl Successor {
             if !self.refuses(&address).await {
                 continue;
             }
-            tokio::time::sleep(TURN * self.turn(followed)).await;
+            tokio::time::sleep(self.raft.turn(TURN) * self.turn(followed)).await;
             tracing::info!(leader = %followed.leader, "the active controller is gone");
             self.raft.succeed(followed.term).await;
             tokio::time::sleep(TURN).await;

@@ -5,6 +5,7 @@
 //! is not known are told apart.
 
 mod codec;
+mod elections;
 mod inspection;
 mod leader_id;
 mod log_store;
@@ -29,6 +30,7 @@ use crate::store::journal::Journal;
 use crate::store::snapshot_files::SnapshotFiles;
 use crate::view::View;
 use ::types::NodeId;
+use elections::Elections;
 use env::{Env, Tasks};
 use log_store::LogStore;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -80,6 +82,7 @@ pub struct Setup {
 #[derive(Clone)]
 pub struct MetaRaft {
     raft: Raft,
+    elections: Elections,
     id: MemberId,
     log: LogStore,
     addresses: Arc<BTreeMap<NodeId, String>>,
@@ -87,13 +90,16 @@ pub struct MetaRaft {
     quorum_lost_after: Duration,
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn config(options: &RaftOptions) -> Config {
-    let ms = |duration: Duration| duration.as_millis() as u64;
-    let election_max = ms(options.election_timeout_max);
+    let election_max = millis(options.election_timeout_max);
     Config {
         cluster_name: "ottla".to_owned(),
-        heartbeat_interval: ms(options.heartbeat_interval),
-        election_timeout_min: ms(options.election_timeout_min),
+        heartbeat_interval: millis(options.heartbeat_interval),
+        election_timeout_min: millis(options.election_timeout_min),
         election_timeout_max: election_max,
         install_snapshot_timeout: 60_000,
         max_payload_entries: 256,
@@ -103,7 +109,8 @@ fn config(options: &RaftOptions) -> Config {
         purge_batch_size: options.keep_entries.clamp(1, 256),
         api_channel_size: Some(1024),
         notification_channel_size: Some(1024),
-        enable_pre_vote: Some(true),
+        // `elections` says when.
+        enable_elect: false,
         // Without it, heartbeats of a leader that has lost its quorum to one member that it still
         // reaches keep a connected majority from electing another.
         quorum_loss_probe_interval: Some(election_max * 2),
@@ -119,21 +126,21 @@ impl MetaRaft {
     /// Recovers the member from its files and starts it. Its metadata as applied comes back too.
     pub async fn open(setup: Setup, tasks: &Tasks) -> Result<(MetaRaft, View), String> {
         let config = config(&setup.options).validate().map_err(|error| error.to_string())?;
-        let log = LogStore::new(setup.journal);
-        let machine = StateMachine::open(setup.snapshots, setup.store, setup.batches_kept_max)
+        let log = LogStore::new(setup.journal.clone());
+        let (snapshots, store) = (setup.snapshots.clone(), setup.store.clone());
+        let machine = StateMachine::open(snapshots, store, setup.batches_kept_max)
             .map_err(|error| format!("snapshot: {error}"))?;
         let view = machine.view();
-        let addresses = Arc::new(setup.addresses);
-        let network = network::Network::new(setup.env, setup.id, setup.cluster, addresses.clone());
-        let raft = Raft::new(setup.id, Arc::new(config), network, log.clone(), machine)
+        let addresses = Arc::new(setup.addresses.clone());
+        let (env, cluster) = (setup.env.clone(), setup.cluster.clone());
+        let network = network::Network::new(env, setup.id, cluster, addresses.clone());
+        let raft = Raft::new(setup.id, Arc::new(config), network.clone(), log.clone(), machine)
             .await
             .map_err(|error| error.to_string())?;
+        let elections = Elections::new(raft.clone(), log.clone(), network, &setup);
+        tasks.spawn(elections.clone().run());
         let mut metrics = raft.metrics();
         let first = Report::of(&metrics.borrow_watched(), &addresses);
-        // Nobody else could be elected: there is nothing to wait for.
-        if first.voters() == BTreeSet::from([setup.id]) {
-            raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
-        }
         let (sender, report) = watch::channel(first);
         let known = addresses.clone();
         tasks.spawn(async move {
@@ -149,7 +156,7 @@ impl MetaRaft {
         });
         let quorum_lost_after = setup.options.election_timeout_max * 2;
         let id = setup.id;
-        Ok((MetaRaft { raft, id, log, addresses, report, quorum_lost_after }, view))
+        Ok((MetaRaft { raft, elections, id, log, addresses, report, quorum_lost_after }, view))
     }
 
     pub fn id(&self) -> MemberId {
@@ -281,10 +288,12 @@ impl MetaRaft {
         if vote.leader_id.term != term {
             return;
         }
-        let request = openraft::raft::TransferLeaderRequest::new(vote, self.id, None);
-        if let Err(error) = self.raft.handle_transfer_leader(request).await {
-            tracing::debug!(%error, "no election is held");
-        }
+        self.elections.succeed(vote).await;
+    }
+
+    /// How much later than another member this one should act, for that one to be elected first.
+    pub fn turn(&self, base: Duration) -> Duration {
+        base + self.elections.slowness()
     }
 
     pub async fn shutdown(&self) {

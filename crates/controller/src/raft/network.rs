@@ -38,6 +38,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// Makes a client for each member.
+#[derive(Clone)]
 pub struct Network {
     env: Env,
     id: MemberId,
@@ -55,12 +56,8 @@ impl Network {
     ) -> Network {
         Network { env, id, cluster, addresses }
     }
-}
 
-impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = Peer;
-
-    async fn new_client(&mut self, target: MemberId, node: &Address) -> Peer {
+    pub fn client(&self, target: MemberId, node: &Address) -> Peer {
         let address = self.addresses.get(&target.node_id()).unwrap_or(&node.0);
         let client = channel::connect(&self.env, address).map(|channel| {
             RaftClient::new(channel)
@@ -68,6 +65,14 @@ impl RaftNetworkFactory<TypeConfig> for Network {
                 .max_encoding_message_size(MESSAGE_BYTES_MAX)
         });
         Peer { id: self.id, target, cluster: self.cluster.clone(), client }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: MemberId, node: &Address) -> Peer {
+        self.client(target, node)
     }
 }
 
@@ -123,6 +128,28 @@ impl Peer {
             last_log: id_to_pb(request.last_log_id.as_ref()),
             leadership_transfer: request.leadership_transfer,
         }
+    }
+
+    /// Asks for its vote.
+    pub async fn ask_vote(
+        &self,
+        request: &VoteRequest<TypeConfig>,
+        timeout: Duration,
+    ) -> CallResult<VoteResponse<TypeConfig>> {
+        let mut client = self.client()?;
+        let message = self.vote_request(request);
+        vote_response(&self.call(timeout, client.vote(message)).await?)
+    }
+
+    /// Asks whether it would vote.
+    pub async fn would_vote(
+        &self,
+        request: &VoteRequest<TypeConfig>,
+        timeout: Duration,
+    ) -> CallResult<VoteResponse<TypeConfig>> {
+        let mut client = self.client()?;
+        let message = self.vote_request(request);
+        vote_response(&self.call(timeout, client.pre_vote(message)).await?)
     }
 }
 
@@ -186,9 +213,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> CallResult<VoteResponse<TypeConfig>> {
-        let mut client = self.client()?;
-        let message = self.vote_request(&request);
-        vote_response(&self.call(option.soft_ttl(), client.vote(message)).await?)
+        self.ask_vote(&request, option.soft_ttl()).await
     }
 
     async fn pre_vote(
@@ -196,9 +221,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         request: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> CallResult<VoteResponse<TypeConfig>> {
-        let mut client = self.client()?;
-        let message = self.vote_request(&request);
-        vote_response(&self.call(option.soft_ttl(), client.pre_vote(message)).await?)
+        self.would_vote(&request, option.soft_ttl()).await
     }
 
     async fn full_snapshot(

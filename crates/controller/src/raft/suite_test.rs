@@ -22,6 +22,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let disk = Env::real().disk;
         let options = JournalOptions {
             directory: directory.path().to_owned(),
+            clock: Env::real().clock,
             // Small, so that the suite rolls files.
             segment_bytes: 512,
             own_thread: self.own_thread,

@@ -10,10 +10,11 @@
 //!
 //! Does not: know what an entry means.
 
+use super::pace::Pace;
 use super::recovery;
 use super::writer::{Operation, Writer};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use env::{Disk, File};
+use env::{Clock, Disk, File};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
@@ -162,11 +163,14 @@ impl Index {
 pub struct Journal {
     index: Arc<Mutex<Index>>,
     writer: Arc<Writer>,
+    pace: Pace,
 }
 
 /// Where the journal lives and how it behaves.
 pub struct JournalOptions {
     pub directory: PathBuf,
+    /// Tells how long writes take.
+    pub clock: Arc<dyn Clock>,
     /// A file is closed at this size.
     pub segment_bytes: u64,
     /// Write and sync on a thread of its own, so that a slow disk does not hold up the caller;
@@ -188,9 +192,15 @@ impl Journal {
             cached_bytes: 0,
         };
         let index = Arc::new(Mutex::new(index));
-        let writer =
-            Writer::start(disk, options, index.clone(), recovered.next_sequence, recovered.tail)?;
-        Ok(Journal { index, writer: Arc::new(writer) })
+        let pace = Pace::new(options.clock.clone());
+        let (next, tail) = (recovered.next_sequence, recovered.tail);
+        let writer = Writer::start(disk, options, index.clone(), pace.clone(), next, tail)?;
+        Ok(Journal { index, writer: Arc::new(writer), pace })
+    }
+
+    /// How long writes have lately taken.
+    pub fn pace(&self) -> Pace {
+        self.pace.clone()
     }
 
     /// Whether a directory has files of a journal.

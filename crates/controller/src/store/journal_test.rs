@@ -3,12 +3,14 @@
 use super::journal::{Durable, Journal, JournalOptions};
 use super::recovery::segment_name;
 use bytes::Bytes;
+use env::clock::ManualClock;
 use env::disk::MemDisk;
 use env::rng::{Rng, SeededRng};
 use env::{Disk, rng};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use types::{Monotonic, Timestamp};
 
 const DIRECTORY: &str = "/raft";
 
@@ -68,7 +70,9 @@ impl Model {
 
 fn open(disk: &MemDisk) -> io::Result<Journal> {
     let directory = PathBuf::from(DIRECTORY);
-    let options = JournalOptions { directory, segment_bytes: 1500, own_thread: false, _lock: None };
+    let clock = Arc::new(ManualClock::new(Monotonic::ZERO, Timestamp(0)));
+    let options =
+        JournalOptions { directory, clock, segment_bytes: 1500, own_thread: false, _lock: None };
     Journal::open(Arc::new(disk.clone()), options)
 }
 

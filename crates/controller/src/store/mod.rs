@@ -10,6 +10,7 @@ pub mod identity;
 pub mod journal;
 #[cfg(test)]
 mod journal_test;
+pub mod pace;
 pub mod recovery;
 pub mod snapshot_files;
 pub mod writer;

@@ -6,6 +6,7 @@
 
 use super::frame::{self, Kind};
 use super::journal::{Durable, Index, JournalOptions, OnDurable, Place};
+use super::pace::Pace;
 use super::recovery;
 use bytes::{Bytes, BytesMut};
 use env::{Disk, Mutant, mutant};
@@ -46,7 +47,7 @@ impl Operation {
 enum Mode {
     // Bounded by openraft, which has few storage operations in flight.
     Thread { sender: Mutex<Option<Sender<Operation>>>, thread: Mutex<Option<JoinHandle<()>>> },
-    Inline(Mutex<Core>),
+    Inline(Box<Mutex<Core>>),
 }
 
 /// Hands operations to the core, on a thread of its own or inline.
@@ -59,6 +60,7 @@ impl Writer {
         disk: Arc<dyn Disk>,
         options: JournalOptions,
         index: Arc<Mutex<Index>>,
+        pace: Pace,
         next_sequence: u64,
         tail: u64,
     ) -> io::Result<Writer> {
@@ -67,10 +69,10 @@ impl Writer {
         let group_start = next_sequence;
         let failure = None;
         let mut core =
-            Core { disk, options, index, next_sequence, group_start, tail, written, failure };
+            Core { disk, options, index, pace, next_sequence, group_start, tail, written, failure };
         core.open_first_segment()?;
         if !own_thread {
-            return Ok(Writer { mode: Mode::Inline(Mutex::new(core)) });
+            return Ok(Writer { mode: Mode::Inline(Box::new(Mutex::new(core))) });
         }
         let (sender, receiver) = channel();
         let thread = env::tasks::thread("raft-journal", move || core.run(&receiver));
@@ -118,6 +120,7 @@ struct Core {
     disk: Arc<dyn Disk>,
     options: JournalOptions,
     index: Arc<Mutex<Index>>,
+    pace: Pace,
     next_sequence: u64,
     /// All frames before this one are synced.
     group_start: u64,
@@ -145,7 +148,7 @@ impl Core {
     fn group(&mut self, group: Vec<Operation>) {
         let result = match &self.failure {
             Some(failure) => Err(io::Error::other(failure.clone())),
-            None => self.write(&group),
+            None => self.timed_write(&group),
         };
         if let Err(error) = &result
             && self.failure.is_none()
@@ -165,6 +168,13 @@ impl Core {
         {
             tracing::warn!(%error, "purged raft journal files stay for now");
         }
+    }
+
+    fn timed_write(&mut self, group: &[Operation]) -> io::Result<()> {
+        self.pace.begin();
+        let result = self.write(group);
+        self.pace.end();
+        result
     }
 
     fn open_first_segment(&mut self) -> io::Result<()> {

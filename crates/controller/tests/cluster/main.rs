@@ -4,6 +4,7 @@
 mod broker;
 mod detection;
 mod directories;
+mod elections;
 mod harness;
 mod submits;
 
