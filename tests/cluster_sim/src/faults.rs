@@ -64,12 +64,24 @@ pub struct Faults {
     /// A disk was replaced, and the controller still counts on what it held: until it does not, nobody
     /// else may lose anything.
     settling: Option<usize>,
+    /// A controller that leads was cut off, and another one is about to be elected.
+    election: Option<Election>,
+}
+
+/// An election that somebody is to forget.
+#[derive(Clone, Copy)]
+struct Election {
+    /// Who leads before it, in which term.
+    leader: usize,
+    term: u64,
+    until: u64,
 }
 
 impl Faults {
     /// Mends what is due, and breaks something if it is time.
     pub fn step(&mut self, world: &mut World) {
         self.mend_due(world);
+        self.forget_vote(world);
         if world.now < self.next_at || world.plan.faults.is_empty() {
             return;
         }
@@ -245,6 +257,11 @@ impl Faults {
             FaultKind::NoSpace => self.fill(victim, world),
             FaultKind::DirectoryFails => self.fail_directory(victim, world),
             FaultKind::BitRot | FaultKind::Wipe => return self.damage(kind, victim, world),
+            FaultKind::ForgetfulVoter => {
+                self.cut_controller(world);
+                // It is counted when a vote is forgotten.
+                return false;
+            }
         }
         true
     }
@@ -360,6 +377,44 @@ impl Faults {
         self.until(Heal::Uncut(links), world);
     }
 
+    /// Cuts the controllers' leader off, for the others to elect another one. Of three, each vote of
+    /// theirs decides.
+    fn cut_controller(&mut self, world: &mut World) {
+        let leads = |host: &usize| world.raft(*host).is_some_and(|facts| facts.is_leader);
+        let up = world.running();
+        let Some(leader) = up.iter().copied().find(leads).filter(|_| up.len() == 3) else { return };
+        let term = world.raft(leader).map_or(0, |facts| facts.term);
+        self.cut(links_of(leader, world), world);
+        let until = world.now + world.plan.fault_length_us;
+        self.election = Some(Election { leader, term, until });
+    }
+
+    /// Where somebody has been elected, the power of the one who has voted for it goes before the new
+    /// leader's first entry comes and is synced with the vote. The two leaders change places.
+    fn forget_vote(&mut self, world: &mut World) {
+        let Some(election) = self.election else { return };
+        if self.healed_at.is_some() || self.settling.is_some() || world.now >= election.until {
+            self.election = None;
+            return;
+        }
+        let is_elected = |host: &usize| {
+            world.raft(*host).is_some_and(|facts| facts.is_leader && facts.term > election.term)
+        };
+        let up = world.running();
+        let Some(elected) = up.iter().copied().find(is_elected) else { return };
+        self.election = None;
+        let is_voter = |host: &usize| *host != elected && *host != election.leader;
+        let Some(voter) = up.into_iter().find(is_voter) else { return };
+        tracing::info!(voter = voter + 1, elected = elected + 1, "a vote is forgotten");
+        world.counters.fault(FaultKind::ForgetfulVoter);
+        world.cut_power(voter);
+        for (from, to) in links_of(election.leader, world) {
+            world.network.cut(from, to, false);
+        }
+        self.cut(links_of(elected, world), world);
+        world.start(voter);
+    }
+
     fn slow_links(&mut self, victim: usize, world: &mut World) {
         let max = world.rng.random_range(5_000..400_000);
         let delay = Delay { min: max / 4, max };
@@ -374,6 +429,12 @@ impl Faults {
 
 fn pick(hosts: &[usize], world: &mut World) -> Option<usize> {
     (!hosts.is_empty()).then(|| hosts[world.rng.random_range(0..hosts.len())])
+}
+
+/// All links between a host and the other nodes.
+fn links_of(host: usize, world: &World) -> Vec<(usize, usize)> {
+    let others = (0..world.nodes.len()).filter(|other| *other != host);
+    others.flat_map(|other| [(host, other), (other, host)]).collect()
 }
 
 /// All links between two groups of hosts, the clients' among them.

@@ -33,4 +33,8 @@ pub const KNOWN: &[(u64, &str)] = &[
         "the simulation itself: a disk was replaced while all nodes were stopping, and one started",
     ),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
+    (
+        100460,
+        "the simulation itself: members that kept leaving had no time to read everything",
+    ),
 ];

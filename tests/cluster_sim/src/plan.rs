@@ -38,10 +38,13 @@ pub enum FaultKind {
     BitRot,
     /// The node comes back with an empty disk.
     Wipe,
+    /// The machine of a controller that has just voted loses what is not synced; whom it voted for is
+    /// cut off, and whom it followed before is not any more.
+    ForgetfulVoter,
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 17] = [
+    pub const ALL: [FaultKind; 18] = [
         FaultKind::Kill,
         FaultKind::PowerCut,
         FaultKind::TornPowerCut,
@@ -59,6 +62,7 @@ impl FaultKind {
         FaultKind::DirectoryFails,
         FaultKind::BitRot,
         FaultKind::Wipe,
+        FaultKind::ForgetfulVoter,
     ];
 
     /// Whether a program may end by it without order: what it has not synced may be lost, or is taken
@@ -73,7 +77,8 @@ impl FaultKind {
             | FaultKind::NoSpace
             | FaultKind::DirectoryFails
             | FaultKind::BitRot
-            | FaultKind::Wipe => true,
+            | FaultKind::Wipe
+            | FaultKind::ForgetfulVoter => true,
             FaultKind::Restart
             | FaultKind::Pause
             | FaultKind::Cut
@@ -89,7 +94,10 @@ impl FaultKind {
     /// others are in sync.
     fn loses_data(self) -> bool {
         match self {
-            FaultKind::PowerCut | FaultKind::TornPowerCut | FaultKind::PowerCutAll => true,
+            FaultKind::PowerCut
+            | FaultKind::TornPowerCut
+            | FaultKind::PowerCutAll
+            | FaultKind::ForgetfulVoter => true,
             FaultKind::Kill
             | FaultKind::KillAll
             | FaultKind::Restart

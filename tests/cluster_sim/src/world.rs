@@ -232,6 +232,11 @@ impl World {
         &self.newest
     }
 
+    /// What a node's Raft says of itself.
+    pub fn raft(&self, host: usize) -> Option<controller::RaftFacts> {
+        Some(self.nodes[host].view()?.raft()?.facts())
+    }
+
     /// Every node is a voter, as it is now and not as it was before its disk was replaced.
     pub fn has_all_voters(&self) -> bool {
         let facts: Vec<_> = self.nodes.iter().filter_map(|node| node.view()?.raft()).collect();

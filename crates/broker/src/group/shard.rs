@@ -149,6 +149,9 @@ impl Shard {
         for effect in effects {
             match effect {
                 Effect::Reply { token, reply } => answer(state, token, reply),
+                Effect::Expired { group_id, member_id } => {
+                    tracing::info!(group_id, member_id, "a silent member is out of its group");
+                }
                 Effect::Append { append_id, records } => {
                     let ticket = self.append(&records);
                     if self.appends.try_send((append_id, ticket)).is_err() {

@@ -297,8 +297,9 @@ impl Coordinator {
             .filter(|m| m.joining.is_none() && !m.is_static())
             .map(|m| m.id.clone())
             .collect();
-        for id in gone {
-            group.remove(&id);
+        for member_id in gone {
+            group.remove(&member_id);
+            effects.push(Effect::Expired { group_id: group_id.to_owned(), member_id });
         }
         if !group.members.is_empty() && !group.elect_joined_leader() {
             // Only static members that are away: wait for them once more.

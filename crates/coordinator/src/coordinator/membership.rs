@@ -130,7 +130,9 @@ impl Coordinator {
         }
         for member_id in gone {
             // A member listed twice, or dropped by the rebalance of another, is gone already.
-            let _ = self.drop_member(now, group_id, &member_id, effects);
+            if self.drop_member(now, group_id, &member_id, effects).is_ok() {
+                effects.push(Effect::Expired { group_id: group_id.to_owned(), member_id });
+            }
         }
     }
 

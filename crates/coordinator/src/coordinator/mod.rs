@@ -52,6 +52,8 @@ pub enum Effect {
     /// Append these records to the coordinator's partition with acks=all and say how it ended by
     /// [`Coordinator::append_done`]. Appends are made in the order given.
     Append { append_id: u64, records: Vec<GroupRecord> },
+    /// Tell the operator that a member fell silent, or did not take part in a rebalance, and is out.
+    Expired { group_id: String, member_id: String },
 }
 
 /// The answer to a parked request.

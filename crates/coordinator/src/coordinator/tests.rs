@@ -125,7 +125,9 @@ fn a_silent_member_is_dropped_and_an_empty_group_is_recorded() {
     let mut effects = Vec::new();
     c.tick(at(13), &mut effects);
     assert_eq!(c.group("g").unwrap().state, GroupState::Empty);
-    assert!(matches!(&effects[..], [Effect::Append { .. }]), "{effects:?}");
+    let told =
+        |effect: &Effect| matches!(effect, Effect::Expired { member_id, .. } if member_id == "c-1");
+    assert!(matches!(&effects[..], [Effect::Append { .. }, last] if told(last)), "{effects:?}");
 }
 
 #[test]

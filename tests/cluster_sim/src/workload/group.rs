@@ -32,10 +32,13 @@ struct Session {
     next: BTreeMap<TopicPartition, Offset>,
 }
 
-/// Reads and commits for a while; ends early at an error.
+/// Reads and commits for a while, or to the end where everything is to be read; ends early at an
+/// error.
 async fn live(load: &Workload, consumer: &mut Consumer) {
     let mut session = Session { epoch: 0, next: BTreeMap::new() };
-    for _ in 0..load.env.rng.below(100) + 10 {
+    let mut polls = load.env.rng.below(100) + 10;
+    while polls > 0 {
+        polls -= u64::from(load.phase() != Phase::Prove);
         let records = match consumer.poll(Duration::from_millis(300)).await {
             Ok(records) => records,
             Err(error) => {
