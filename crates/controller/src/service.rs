@@ -12,7 +12,7 @@ use crate::membership::Admissions;
 use crate::raft::{Member, MemberId, MetaRaft};
 use crate::view::View;
 use env::Env;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use metadata::{Command, Image};
 use rpc::controller as pb;
 use std::pin::Pin;
@@ -212,7 +212,15 @@ impl pb::controller_server::Controller for ControllerService {
         request: Request<pb::FollowMetadataRequest>,
     ) -> Result<Response<Self::FollowMetadataStream>, Status> {
         let from = MetadataVersion(request.get_ref().applied_version);
-        Ok(Response::new(Box::pin(feed::follow(self.parts.view.clone(), from))))
+        // A controller whose journal has failed learns nothing any more, and whoever follows it would
+        // act on what was.
+        let mut reports = self.parts.raft.watch();
+        let failed = async move { drop(reports.wait_for(|report| report.failure.is_some()).await) };
+        if self.parts.raft.report().failure.is_some() {
+            return Err(Status::unavailable("this controller has failed"));
+        }
+        let updates = feed::follow(self.parts.view.clone(), from);
+        Ok(Response::new(Box::pin(updates.take_until(Box::pin(failed)))))
     }
 
     async fn describe_quorum(

@@ -32,9 +32,11 @@ pub const KNOWN: &[(u64, &str)] = &[
         50090,
         "the simulation itself: a disk was replaced while all nodes were stopping, and one started",
     ),
-    (10380, "the simulation itself: compaction was taken for a change of what was committed"),
     (
-        100460,
-        "the simulation itself: members that kept leaving had no time to read everything",
+        100693,
+        "a controller whose journal had failed kept its broker's metadata from going on, and that told \
+         old committed offsets for a second",
     ),
+    (10380, "the simulation itself: compaction was taken for a change of what was committed"),
+    (100460, "the simulation itself: members that kept leaving had no time to read everything"),
 ];
