@@ -47,7 +47,8 @@ def test_nodes_whose_disks_were_swapped_refuse_to_start_and_lose_nothing(cluster
         for id in (one, other):
             wait_until(lambda: id not in cluster.running(), 20, f"node {id} refusing to start")
             assert cluster.nodes[id].process.exit_code > 0
-            assert f"belongs to node {other + one - id}" in cluster.log_tail(id), cluster.log_tail(id)
+            told = cluster.system.foreign_disk.format(other + one - id)
+            assert told in cluster.log_tail(id), cluster.log_tail(id)
         s.faults.swap(one, other)
         s.faults.start(one, other)
         s.heal()

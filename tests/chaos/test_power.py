@@ -21,8 +21,7 @@ LOSSY = ["acknowledged-kept", "offsets-acknowledged", "one-value", "append-order
 def test_power_cuts_of_all_nodes_cost_no_synced_record(powered, reported, request):
     dice = random.Random(seed_of(request))
     cuts = request.config.getoption("--cuts")
-    synced = {"ottla.durability": "synced"}
-    with Scenario("power cuts, synced", powered, synced, rate=RATE) as s:
+    with Scenario("power cuts, synced", powered, powered.system.synced, rate=RATE) as s:
         for _ in range(cuts):
             s.flow(dice.uniform(0.05, 0.5))
             s.faults.cut_power()
@@ -37,7 +36,7 @@ def test_power_cuts_of_all_nodes_leave_replicated_topics_whole(powered, reported
     """Records that no node had synced may be gone, as the topic promises no more. What is there is
     the same everywhere, in order, and once."""
     dice = random.Random(seed_of(request))
-    s = Scenario("power cuts, replicated", powered, {"ottla.durability": "replicated"})
+    s = Scenario("power cuts, replicated", powered, powered.system.unsynced)
     for number in range(10, 10 + max(request.config.getoption("--cuts") // 4, 1)):
         # A producer whose records are gone cannot go on: its sequence has a hole.
         load = Load(powered.bootstrap, s.history, s.topic, PARTITIONS, 2000, 5000, number).start()

@@ -70,6 +70,9 @@ def warm_tools(bootstrap, topic):
 class KafkaSystem:
     name = "kafka"
     start_timeout = 90.0
+    synced = {"flush.messages": 1}
+    unsynced = {}
+    foreign_disk = "Stored node id {} doesn't match"
 
     def ports_per_node(self):
         return 2
@@ -100,7 +103,7 @@ class KafkaSystem:
         return {"listeners": f"PLAINTEXT://{node.host}:{node.ports[0]}"}
 
     def prepare(self, node):
-        if (node.directory / "data").exists():
+        if (node.directory / "data" / "meta.properties").exists():
             return
         command = ["java", *TOOL_FLAGS, "-cp", classpath(), "kafka.tools.StorageTool"]
         command += ["format", "-t", CLUSTER_ID, "-c", str(node.config)]

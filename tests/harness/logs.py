@@ -104,7 +104,7 @@ def read_checkpoint(path):
         return {}
     offsets = {}
     for line in lines[2:]:
-        topic, partition, offset = line.rsplit(" ", 2)
+        topic, partition, offset = line.split()
         offsets[f"{topic}-{partition}"] = int(offset)
     return offsets
 

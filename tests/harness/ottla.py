@@ -9,6 +9,11 @@ ROOT = Path(__file__).resolve().parents[2]
 class OttlaSystem:
     name = "ottla"
     start_timeout = 30.0
+    # Configurations of a topic: each record is on disk before it is acknowledged, or need not be.
+    synced = {"ottla.durability": "synced"}
+    unsynced = {"ottla.durability": "replicated"}
+    # What a node says of the disk of node `{}`.
+    foreign_disk = "belongs to node {}"
 
     def __init__(self, binary=None):
         self.binary = Path(binary or os.environ.get("OTTLA_BIN") or self._built())

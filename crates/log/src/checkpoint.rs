@@ -1,6 +1,12 @@
 //! The text files that hold offsets: a version line (0), a count line, then a line an entry.
 //!
-//! Promises: what is damaged is an error with its reason, never half a list.
+//! Promises: what is damaged is an error with its reason, never half a list. Kafka reads and writes the
+//! same files.
+//!
+//! The format has no checksum, and one digit that goes wrong on a disk passes for another offset: a log
+//! that seems to start later has lost records. So the last line ends in 32 marks that Kafka's reader
+//! takes for the white space that they are, a space for each 0 and a tabulator for each 1 of the text's
+//! CRC-32C. A file without marks, as Kafka writes it, is taken at its word.
 //!
 //! | file | line |
 //! |--|--|
@@ -12,6 +18,11 @@ use std::fmt::Write;
 use std::str::{FromStr, Lines};
 use types::{EpochOffset, LeaderEpoch, Offset, PartitionIndex, TopicPartition};
 
+/// Version and count.
+const HEAD_LINES: usize = 2;
+/// The bits of a CRC-32C.
+const MARKS: u32 = 32;
+
 /// Offsets by partition.
 pub type Offsets = BTreeMap<TopicPartition, Offset>;
 
@@ -21,12 +32,13 @@ pub fn encode_offsets(offsets: &Offsets) -> String {
         writeln!(text, "{} {} {offset}", partition.topic, partition.partition)
             .expect("writing to a string");
     }
-    text
+    sealed(text)
 }
 
 pub fn decode_offsets(bytes: &[u8]) -> Result<Offsets, String> {
     let mut offsets = Offsets::new();
-    let (count, lines) = open(bytes)?;
+    let text = unsealed(bytes)?;
+    let (count, lines) = open(text)?;
     for line in lines {
         let words: Vec<&str> = line.split(' ').collect();
         let [topic, partition, offset] = words[..] else {
@@ -45,12 +57,13 @@ pub fn encode_epochs(entries: &[EpochOffset]) -> String {
     for entry in entries {
         writeln!(text, "{} {}", entry.epoch, entry.offset).expect("writing to a string");
     }
-    text
+    sealed(text)
 }
 
 pub fn decode_epochs(bytes: &[u8]) -> Result<Vec<EpochOffset>, String> {
     let mut entries: Vec<EpochOffset> = Vec::new();
-    let (count, lines) = open(bytes)?;
+    let text = unsealed(bytes)?;
+    let (count, lines) = open(text)?;
     for line in lines {
         let Some((epoch, offset)) = line.split_once(' ') else {
             return Err(format!("line {line:?} is not 'epoch offset'"));
@@ -69,8 +82,35 @@ pub fn decode_epochs(bytes: &[u8]) -> Result<Vec<EpochOffset>, String> {
     Ok(entries)
 }
 
-fn open(bytes: &[u8]) -> Result<(usize, Lines<'_>), String> {
+/// The marks of a text: 32 of white space.
+fn marks(text: &str) -> String {
+    let crc = crc32c::crc32c(text.as_bytes());
+    (0..MARKS).map(|bit| if crc >> bit & 1 == 1 { '\t' } else { ' ' }).collect()
+}
+
+/// Puts the marks at the end of the last line. Without entries there is no line that may have them, and
+/// no digit that says anything.
+fn sealed(mut text: String) -> String {
+    if text.lines().count() > HEAD_LINES {
+        text.truncate(text.trim_end_matches('\n').len());
+        text += &marks(&text);
+        text.push('\n');
+    }
+    text
+}
+
+/// The text without its marks, which must be right if there are any.
+fn unsealed(bytes: &[u8]) -> Result<&str, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not text".to_owned())?;
+    let lines = text.strip_suffix('\n').unwrap_or(text);
+    let bare = lines.trim_end_matches([' ', '\t']);
+    if bare.len() < lines.len() && lines[bare.len()..] != marks(bare) {
+        return Err("the checksum in its white space is wrong".to_owned());
+    }
+    Ok(bare)
+}
+
+fn open(text: &str) -> Result<(usize, Lines<'_>), String> {
     let mut lines = text.lines();
     match lines.next() {
         Some("0") => {}
@@ -101,8 +141,11 @@ mod tests {
         let partition = TopicPartition { topic: "a-b".into(), partition: PartitionIndex(3) };
         offsets.insert(partition, Offset(17));
         let text = encode_offsets(&offsets);
-        assert_eq!(text, "0\n1\na-b 3 17\n");
-        assert_eq!(decode_offsets(text.as_bytes()), Ok(offsets));
+        let bare = "0\n1\na-b 3 17";
+        assert_eq!(text, format!("{bare}{}\n", marks(bare)));
+        assert_eq!(decode_offsets(text.as_bytes()), Ok(offsets.clone()));
+        assert_eq!(decode_offsets(b"0\n1\na-b 3 17\n"), Ok(offsets), "as Kafka writes it");
+        assert_eq!(encode_offsets(&Offsets::new()), "0\n0\n");
         for bad in ["", "1\n0\n", "0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 x\n"] {
             assert!(decode_offsets(bad.as_bytes()).is_err(), "{bad:?}");
         }
@@ -113,8 +156,23 @@ mod tests {
         let entries = [(0, 0), (3, 10)]
             .map(|(e, o)| EpochOffset { epoch: LeaderEpoch(e), offset: Offset(o) });
         let text = encode_epochs(&entries);
-        assert_eq!(text, "0\n2\n0 0\n3 10\n");
+        assert!(text.starts_with("0\n2\n0 0\n3 10") && text.split_whitespace().count() == 6);
+        assert_eq!(decode_epochs(b"0\n2\n0 0\n3 10\n").as_deref(), Ok(&entries[..]));
         assert_eq!(decode_epochs(text.as_bytes()).as_deref(), Ok(&entries[..]));
         assert!(decode_epochs(b"0\n2\n3 10\n0 0\n").is_err());
+    }
+
+    #[test]
+    fn no_bit_goes_wrong_unseen() {
+        let partition =
+            |index| TopicPartition { topic: "t".into(), partition: PartitionIndex(index) };
+        let offsets = Offsets::from([(partition(0), Offset(0)), (partition(1), Offset(99))]);
+        let text = encode_offsets(&offsets);
+        for (position, bit) in (0..text.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut bytes = text.clone().into_bytes();
+            bytes[position] ^= 1 << bit;
+            let read = decode_offsets(&bytes);
+            assert!(read.is_err() || read == Ok(offsets.clone()), "{position} {bit}: {read:?}");
+        }
     }
 }

@@ -37,6 +37,10 @@ pub const KNOWN: &[(u64, &str)] = &[
         "a controller whose journal had failed kept its broker's metadata from going on, and that told \
          old committed offsets for a second",
     ),
+    (
+        300312,
+        "a wrong digit in the checkpoint of log start offsets: a log that seemed to start later lost records",
+    ),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
     (100460, "the simulation itself: members that kept leaving had no time to read everything"),
 ];

@@ -1,8 +1,9 @@
-//! Bits that rot on a disk, in files that are read at the start of a node.
+//! Bits that rot on a disk.
 //!
-//! Each kind of file is as likely as another. Of a partition's log only the newest segment is
-//! touched, which every unclean start reads from its beginning; of the controllers' journal the
-//! first half: its last writes cannot be told from ones that a power cut tore. Of a batch's header
+//! Each kind of file is as likely as another. Of a partition's log any segment is touched: the newest is
+//! read from its beginning by every unclean start, what is wrong in others is found by whoever reads
+//! it, or by the scrubber. Of the controllers' journal it is the first half: its last writes cannot be
+//! told from ones that a power cut tore. Of a batch's header
 //! the base offset and the leader epoch are left alone: the broker stamps them, so that Kafka's
 //! format has them outside of the CRC, and one that still fits its neighbours cannot be told.
 
@@ -32,23 +33,11 @@ pub fn kind_of(path: &Path) -> String {
 
 /// The files in which a bit may turn, and up to where.
 fn candidates(disk: &MemDisk) -> BTreeMap<String, Vec<(PathBuf, u64)>> {
-    let mut newest: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-    let files = disk.files();
-    for (path, _) in &files {
-        if path.extension().is_some_and(|suffix| suffix == "log")
-            && let Some(dir) = path.parent()
-        {
-            // Names are sorted, and longer with zeros: the last one wins.
-            newest.insert(dir.to_owned(), path.clone());
-        }
-    }
     let mut kinds: BTreeMap<String, Vec<(PathBuf, u64)>> = BTreeMap::new();
-    for (path, length) in files {
+    for (path, length) in disk.files() {
         let kind = kind_of(&path);
-        let is_old = kind == "log"
-            && path.parent().and_then(|dir| newest.get(dir)).is_some_and(|last| *last != path);
         let length = if kind == "controller journal" { length / 2 } else { length };
-        if length > 0 && !is_old {
+        if length > 0 {
             kinds.entry(kind).or_default().push((path, length));
         }
     }
@@ -96,7 +85,7 @@ mod tests {
     use types::Timestamp;
 
     #[test]
-    fn bits_turn_in_every_kind_of_file_and_only_in_the_newest_segment() {
+    fn bits_turn_in_every_file() {
         let dir = Path::new("/data0/load-0");
         let disk = MemDisk::new();
         disk.create_dir_all(dir).unwrap();
@@ -112,8 +101,7 @@ mod tests {
             *turned.entry(path.file_name().unwrap().to_string_lossy().into_owned()).or_default() +=
                 1;
         }
-        assert_eq!(turned.keys().map(String::as_str).collect::<Vec<_>>(), names[1..]);
-        assert_eq!(&read_file(&disk, &dir.join(names[0])).unwrap()[..], b"content");
+        assert_eq!(turned.keys().map(String::as_str).collect::<Vec<_>>(), names);
     }
 
     #[test]
