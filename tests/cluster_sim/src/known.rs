@@ -42,5 +42,4 @@ pub const KNOWN: &[(u64, &str)] = &[
         "a wrong digit in the checkpoint of log start offsets: a log that seemed to start later lost records",
     ),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
-    (100460, "the simulation itself: members that kept leaving had no time to read everything"),
 ];
