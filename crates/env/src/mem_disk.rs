@@ -9,13 +9,16 @@
 //! directory whose own name is older than the last sync of its parent.
 
 use crate::disk::{DirEntry, Disk, File, FileStat, Open};
+use names::{Nameless, Names};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+mod names;
 
 /// The system's number of "input/output error".
 const EIO: i32 = 5;
@@ -56,13 +59,9 @@ type InodeId = u64;
 
 #[derive(Default)]
 struct State {
+    /// Files that have a name, now or for a crash, or that are open.
     inodes: BTreeMap<InodeId, Inode>,
-    /// Files by path, as programs see them.
-    files: BTreeMap<PathBuf, InodeId>,
-    dirs: BTreeSet<PathBuf>,
-    /// The same, as a crash finds them.
-    synced_files: BTreeMap<PathBuf, InodeId>,
-    synced_dirs: BTreeSet<PathBuf>,
+    names: Names,
     locks: BTreeSet<PathBuf>,
     next_inode: InodeId,
     /// How often each file is open: it stays until it is closed, whatever becomes of its names.
@@ -156,23 +155,18 @@ impl MemDisk {
     pub fn crash(&self, seed: u64) {
         let mut state = self.state();
         let mut rng = SmallRng::seed_from_u64(seed);
-        state.lose_names(&mut rng);
+        let (lost_names, nameless) = state.names.lose(&mut rng);
+        state.crashes.lost_names += lost_names;
+        state.drop_nameless(nameless);
         state.lose_writes(&mut rng);
-        state.life += 1;
-        state.open.clear();
-        state.collect();
-        state.locks.clear();
+        state.close_all();
         state.faults = Faults::default();
     }
 
     /// Ends the program that uses the disk, and not the machine: nothing is lost, but open files and
     /// locks are dead.
     pub fn end_program(&self) {
-        let mut state = self.state();
-        state.life += 1;
-        state.open.clear();
-        state.locks.clear();
-        state.collect();
+        self.state().close_all();
     }
 
     /// Puts an empty disk in its place: everything is gone, and what is open is dead.
@@ -229,11 +223,15 @@ impl MemDisk {
         self.state().used()
     }
 
-    /// All files with their lengths.
+    /// All files with their lengths, in the order of their paths.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         let state = self.state();
-        let length = |inode: &InodeId| state.inodes[inode].content.len() as u64;
-        state.files.iter().map(|(path, inode)| (path.clone(), length(inode))).collect()
+        let length = |inode| state.inodes[&inode].content.len() as u64;
+        let files = state.names.files();
+        let mut files: Vec<(PathBuf, u64)> =
+            files.map(|(path, inode)| (path.to_owned(), length(inode))).collect();
+        files.sort_unstable();
+        files
     }
 
     /// How many files are open.
@@ -244,8 +242,8 @@ impl MemDisk {
     /// The names of files that are open.
     pub fn open_paths(&self) -> Vec<PathBuf> {
         let state = self.state();
-        let is_open = |entry: &(&PathBuf, &InodeId)| state.open.contains_key(entry.1);
-        state.files.iter().filter(is_open).map(|(path, _)| path.clone()).collect()
+        let is_open = |entry: &(&Path, InodeId)| state.open.contains_key(&entry.1);
+        state.names.files().filter(is_open).map(|(path, _)| path.to_owned()).collect()
     }
 
     /// What all crashes together did.
@@ -260,7 +258,7 @@ impl MemDisk {
     /// Flips a bit of a file behind everybody's back: in what is there and in what is synced.
     pub fn flip_bit(&self, path: &Path, position: usize) {
         let mut state = self.state();
-        let inode = state.files[path];
+        let inode = state.names.file(path).expect("the caller names a file");
         let inode = state.inodes.get_mut(&inode).expect("a name has its file");
         inode.content[position] ^= 1;
         inode.synced.clone_from(&inode.content);
@@ -302,67 +300,28 @@ impl State {
 
     fn parent_exists(&self, path: &Path) -> io::Result<()> {
         match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() && !self.dirs.contains(dir) => {
+            Some(dir) if !dir.as_os_str().is_empty() && !self.names.is_dir(dir) => {
                 Err(not_found(dir))
             }
             _ => Ok(()),
         }
     }
 
-    /// Drops files that no name, synced or not, leads to.
-    fn collect(&mut self) {
-        let mut live: BTreeSet<InodeId> = self.files.values().copied().collect();
-        live.extend(self.synced_files.values());
-        live.extend(self.open.keys());
-        self.inodes.retain(|id, _| live.contains(id));
+    /// Ends every use of the disk, and drops files that nothing but a use kept.
+    fn close_all(&mut self) {
+        self.life += 1;
+        self.open.clear();
+        self.locks.clear();
+        self.inodes.retain(|inode, _| self.names.is_linked(*inode));
     }
 
-    /// The same for one file, without a look at all others while one of these names leads to it.
-    fn collect_one(&mut self, inode: InodeId, names: &[&Path]) {
-        let leads = |name: &&Path| {
-            self.files.get(*name) == Some(&inode) || self.synced_files.get(*name) == Some(&inode)
-        };
-        if !self.open.contains_key(&inode) && !names.iter().any(leads) {
-            self.collect();
-        }
-    }
-
-    fn lose_names(&mut self, rng: &mut SmallRng) {
-        let paths: BTreeSet<PathBuf> =
-            self.files.keys().chain(self.synced_files.keys()).cloned().collect();
-        let dirs: BTreeSet<PathBuf> = self.dirs.union(&self.synced_dirs).cloned().collect();
-        let mut kept_dirs = BTreeSet::new();
-        for dir in dirs {
-            let (now, before) = (self.dirs.contains(&dir), self.synced_dirs.contains(&dir));
-            let there = if now == before || rng.random_bool(0.5) { now } else { before };
-            let rooted = dir.parent().is_none_or(|parent| {
-                parent.as_os_str().is_empty()
-                    || parent == Path::new("/")
-                    || kept_dirs.contains(parent)
-            });
-            if there && rooted {
-                kept_dirs.insert(dir);
+    /// Drops those of the files that are not open either.
+    fn drop_nameless(&mut self, nameless: Nameless) {
+        for inode in nameless {
+            if !self.open.contains_key(&inode) {
+                self.inodes.remove(&inode);
             }
         }
-        let mut kept = BTreeMap::new();
-        for path in paths {
-            let (now, before) = (self.files.get(&path), self.synced_files.get(&path));
-            let found = if now == before || rng.random_bool(0.5) { now } else { before };
-            self.crashes.lost_names += u64::from(found != now);
-            let rooted = path
-                .parent()
-                .is_none_or(|parent| parent.as_os_str().is_empty() || kept_dirs.contains(parent));
-            if let Some(inode) = found
-                && rooted
-            {
-                kept.insert(path, *inode);
-            }
-        }
-        self.files = kept.clone();
-        self.synced_files = kept;
-        self.dirs = kept_dirs.clone();
-        self.synced_dirs = kept_dirs;
-        self.collect();
     }
 
     fn lose_writes(&mut self, rng: &mut SmallRng) {
@@ -500,7 +459,7 @@ impl Disk for MemDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
         let mut state = self.state();
         state.reach(path)?;
-        let found = state.files.get(path).copied();
+        let found = state.names.file(path);
         let inode = match (found, how) {
             (Some(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(inode), _) => inode,
@@ -511,7 +470,7 @@ impl Disk for MemDisk {
                 state.next_inode += 1;
                 let inode = state.next_inode;
                 state.inodes.insert(inode, Inode::default());
-                state.files.insert(path.to_owned(), inode);
+                state.names.bind(path, inode);
                 inode
             }
         };
@@ -524,9 +483,9 @@ impl Disk for MemDisk {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         for dir in path.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
-            if !state.dirs.contains(dir) {
+            if !state.names.is_dir(dir) {
                 state.change(dir)?;
-                state.dirs.insert(dir.to_owned());
+                state.names.make_dir(dir);
             }
         }
         Ok(())
@@ -534,56 +493,43 @@ impl Disk for MemDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        if let Some(inode) = state.files.get(from).copied() {
+        if let Some(inode) = state.names.file(from) {
             state.parent_exists(to)?;
             state.change(from)?;
-            state.files.remove(from);
-            if let Some(replaced) = state.files.insert(to.to_owned(), inode) {
-                state.collect_one(replaced, &[to]);
-            }
+            // The other way round, the file would be without a name for a moment.
+            let replaced = state.names.bind(to, inode);
+            state.names.unbind(from);
+            state.drop_nameless(replaced);
             return Ok(());
         }
-        if !state.dirs.contains(from) {
+        if !state.names.is_dir(from) {
             return Err(not_found(from));
         }
         state.change(from)?;
-        // A directory moves with what it holds, and what was synced in it stays so.
-        let moved = |path: &PathBuf| to.join(path.strip_prefix(from).expect("below the directory"));
-        let below = |path: &PathBuf| path.starts_with(from);
-        let files = std::mem::take(&mut state.files);
-        state.files = files
-            .into_iter()
-            .map(|(path, inode)| if below(&path) { (moved(&path), inode) } else { (path, inode) })
-            .collect();
-        let inner: Vec<(PathBuf, InodeId)> =
-            state.synced_files.iter().filter(|e| below(e.0)).map(|e| (e.0.clone(), *e.1)).collect();
-        for (path, inode) in inner {
-            state.synced_files.insert(moved(&path), inode);
-        }
-        let dirs = std::mem::take(&mut state.dirs);
-        state.dirs =
-            dirs.into_iter().map(|dir| if below(&dir) { moved(&dir) } else { dir }).collect();
+        let nameless = state.names.move_dir(from, to);
+        state.drop_nameless(nameless);
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        let inode = state.files.get(path).copied().ok_or_else(|| not_found(path))?;
+        if state.names.file(path).is_none() {
+            return Err(not_found(path));
+        }
         state.change(path)?;
-        state.files.remove(path);
-        state.collect_one(inode, &[path]);
+        let nameless = state.names.unbind(path);
+        state.drop_nameless(nameless);
         Ok(())
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        if !state.dirs.contains(path) {
+        if !state.names.is_dir(path) {
             return Err(not_found(path));
         }
         state.change(path)?;
-        state.files.retain(|file, _| !file.starts_with(path));
-        state.dirs.retain(|dir| !dir.starts_with(path));
-        state.collect();
+        let nameless = state.names.remove_dir(path);
+        state.drop_nameless(nameless);
         Ok(())
     }
 
@@ -591,42 +537,36 @@ impl Disk for MemDisk {
         let mut state = self.state();
         state.reach(path)?;
         state.stats.lists += 1;
-        if !state.dirs.contains(path) {
+        if !state.names.is_dir(path) {
             return Err(not_found(path));
         }
-        let entry = |inner: &PathBuf, is_dir| {
-            let name = inner.file_name().filter(|_| inner.parent() == Some(path))?;
-            Some(DirEntry { name: name.to_string_lossy().into_owned(), is_dir })
+        let entries = state.names.list(path);
+        let entry = |(name, is_dir): (&OsStr, _)| DirEntry {
+            name: name.to_string_lossy().into_owned(),
+            is_dir,
         };
-        let below = (Bound::Excluded(path), Bound::Unbounded);
-        let mut entries: Vec<DirEntry> = state
-            .files
-            .range::<Path, _>(below)
-            .take_while(|(file, _)| file.starts_with(path))
-            .filter_map(|(file, _)| entry(file, false))
-            .chain(state.dirs.iter().filter_map(|dir| entry(dir, true)))
-            .collect();
+        let mut entries: Vec<DirEntry> = entries.map(entry).collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
 
     fn exists(&self, path: &Path) -> bool {
         let state = self.state();
-        state.files.contains_key(path) || state.dirs.contains(path)
+        state.names.file(path).is_some() || state.names.is_dir(path)
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {
         let mut state = self.state();
         state.reach(path)?;
         state.stats.looks += 1;
-        let inode = state.files.get(path).ok_or_else(|| not_found(path))?;
-        let len = state.inodes[inode].content.len() as u64;
+        let inode = state.names.file(path).ok_or_else(|| not_found(path))?;
+        let len = state.inodes[&inode].content.len() as u64;
         Ok(FileStat { len, modified: None })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        if !state.dirs.contains(path) {
+        if !state.names.is_dir(path) {
             return Err(not_found(path));
         }
         state.change(path)?;
@@ -637,30 +577,8 @@ impl Disk for MemDisk {
         if state.lies.directories {
             return Ok(());
         }
-        let State { files, dirs, synced_files, synced_dirs, .. } = &mut *state;
-        let inside = |inner: &Path| inner.parent() == Some(path);
-        let below = || (Bound::Excluded(path), Bound::Unbounded);
-        let is_below = |inner: &Path| inner.starts_with(path);
-        let mut lost_names = false;
-        let gone: Vec<PathBuf> = synced_files
-            .range::<Path, _>(below())
-            .take_while(|(file, _)| is_below(file))
-            .filter(|(file, _)| inside(file))
-            .map(|(file, inode)| {
-                lost_names |= files.get(file) != Some(inode);
-                file.clone()
-            })
-            .collect();
-        for file in &gone {
-            synced_files.remove(file);
-        }
-        let there = files.range::<Path, _>(below()).take_while(|(file, _)| is_below(file));
-        synced_files.extend(there.filter(|e| inside(e.0)).map(|e| (e.0.clone(), *e.1)));
-        synced_dirs.retain(|dir| !inside(dir));
-        synced_dirs.extend(dirs.iter().filter(|dir| inside(dir)).cloned());
-        if lost_names {
-            state.collect();
-        }
+        let nameless = state.names.sync(path);
+        state.drop_nameless(nameless);
         Ok(())
     }
 
@@ -690,7 +608,9 @@ impl Drop for MemFile {
             *count -= 1;
             if *count == 0 {
                 state.open.remove(&self.inode);
-                state.collect_one(self.inode, &[&self.path]);
+                if !state.names.is_linked(self.inode) {
+                    state.inodes.remove(&self.inode);
+                }
             }
         }
     }

@@ -140,3 +140,20 @@ fn a_lock_is_held_once() {
     drop(lock);
     assert!(disk.lock(Path::new("/d/.lock")).is_ok());
 }
+
+#[test]
+fn a_file_takes_space_until_neither_a_name_nor_a_crash_nor_a_user_leads_to_it() {
+    let disk = disk();
+    let path = Path::new("/d/a");
+    let file = disk.open(path, Open::Create).unwrap();
+    file.write_all_at(&[1; 100], 0).unwrap();
+    disk.sync_dir(Path::new("/d")).unwrap();
+    disk.rename(Path::new("/d"), Path::new("/e")).unwrap();
+    disk.remove_file(Path::new("/e/a")).unwrap();
+    drop(file);
+    assert_eq!(disk.used(), 100, "a crash may bring the directory back");
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk.crash(0);
+    assert_eq!(disk.used(), 0);
+    assert!(!disk.exists(path) && !disk.exists(Path::new("/e/a")));
+}
