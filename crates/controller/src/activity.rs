@@ -33,6 +33,11 @@ impl Activity {
         self.term.borrow().is_some()
     }
 
+    /// Not merely in an earlier term, of which it has not yet been seen that it is over.
+    pub fn is_active_in(&self, term: u64) -> bool {
+        *self.term.borrow() == Some(term)
+    }
+
     pub fn watch(&self) -> watch::Receiver<Option<u64>> {
         self.term.clone()
     }

@@ -73,7 +73,7 @@ impl Keeper {
         Status {
             cluster_id: self.cluster.get(),
             leader: report.leader.map(|leader| leader.node_id()),
-            is_active: self.activity.is_active(),
+            is_active: self.activity.is_active_in(report.term),
             term: report.term,
             version: self.view.version(),
             last_log_index: report.last_log_index.unwrap_or(0),

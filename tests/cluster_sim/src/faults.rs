@@ -352,6 +352,7 @@ impl Faults {
             world.counters.fault(FaultKind::BitRot);
             world.counters.add(&format!("bits turned in {}", rot::kind_of(&file)), 1);
             world.nodes[host].health = DiskHealth::Rotten;
+            world.nodes[host].has_rotted = true;
         }
         world.start(host);
     }

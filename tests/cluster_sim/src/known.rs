@@ -41,5 +41,23 @@ pub const KNOWN: &[(u64, &str)] = &[
         300312,
         "a wrong digit in the checkpoint of log start offsets: a log that seemed to start later lost records",
     ),
+    (
+        540550,
+        "a wrong bit in a batch's leader epoch made a log whose epochs were not those of its batches",
+    ),
+    (
+        540734,
+        "a controller whose journal failed at a vote told of itself as the active one of the vote's term",
+    ),
+    (
+        530143,
+        "the simulation itself: a wrong bit that nobody had read yet was taken for what is served",
+    ),
+    (550023, "the simulation itself: as 530143, for a producer's id"),
+    (550394, "the simulation itself: a Raft that has stopped was asked what is committed"),
+    (
+        550597,
+        "the simulation itself: a damaged replica that is built anew was taken for one that was cut",
+    ),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
 ];

@@ -21,6 +21,8 @@ pub struct NodeLook {
     /// How many tasks of its program are alive, and files open on its disk.
     pub tasks: usize,
     pub open_files: u64,
+    /// A bit of its disk was turned, at any time.
+    pub has_rotted: bool,
 }
 
 pub struct Replica {
@@ -60,6 +62,7 @@ impl NodeLook {
             is_ready: broker.is_some_and(broker::Broker::is_ready),
             tasks: node.tasks(),
             open_files: node.disk.open_files(),
+            has_rotted: node.has_rotted,
         })
     }
 

@@ -26,6 +26,8 @@ pub struct Node {
     pub starts: u64,
     pub is_paused: bool,
     pub health: DiskHealth,
+    /// A bit of its disk was turned; what is wrong may be found late, or never.
+    pub has_rotted: bool,
     /// The program was told to stop.
     is_stopping: bool,
     /// The last program of the run has stopped.
@@ -65,6 +67,7 @@ impl Node {
             starts: 0,
             is_paused: false,
             health: DiskHealth::Sound,
+            has_rotted: false,
             is_stopping: false,
             has_ended: false,
         }
@@ -167,6 +170,7 @@ impl Node {
         self.kill();
         self.disk.wipe();
         self.health = DiskHealth::Sound;
+        self.has_rotted = false;
     }
 
     /// Cuts the power: what is not synced is kept, lost or torn, as the seed says.

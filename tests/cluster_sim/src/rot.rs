@@ -4,8 +4,8 @@
 //! read from its beginning by every unclean start, what is wrong in others is found by whoever reads
 //! it, or by the scrubber. Of the controllers' journal it is the first half: its last writes cannot be
 //! told from ones that a power cut tore. Of a batch's header
-//! the base offset and the leader epoch are left alone: the broker stamps them, so that Kafka's
-//! format has them outside of the CRC, and one that still fits its neighbours cannot be told.
+//! the base offset is left alone, and the leader epoch where it still fits those around it: the broker
+//! stamps them, so that Kafka's format has them outside of the CRC, and such a one cannot be told.
 
 use env::MemDisk;
 use env::disk::read_file;
@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A batch's base offset and its leader epoch.
-const STAMPED: [Range<usize>; 2] = [0..8, 12..16];
+/// Where these fields of a batch are.
+const BASE_OFFSET: Range<usize> = 0..8;
+const LEADER_EPOCH: Range<usize> = 12..16;
 
 /// What a file is for, by its name.
 pub fn kind_of(path: &Path) -> String {
@@ -53,26 +54,36 @@ pub fn turn_a_bit(disk: &MemDisk, rng: &mut SmallRng) -> Option<PathBuf> {
     let files = &kinds[rng.random_range(0..kinds.len())];
     let (path, length) = &files[rng.random_range(0..files.len())];
     let position = rng.random_range(0..*length) as usize;
-    if kind_of(path) == "log" && is_stamped(disk, path, position) {
+    if kind_of(path) == "log" && is_beyond_telling(disk, path, position) {
         return None;
     }
     disk.flip_bit(path, position);
     Some(path.clone())
 }
 
-/// Whether a position of a segment is in a field that the broker stamps.
-fn is_stamped(disk: &MemDisk, path: &Path, position: usize) -> bool {
+/// Whether a bit that turns at this position of a segment is one that nobody can tell.
+fn is_beyond_telling(disk: &MemDisk, path: &Path, position: usize) -> bool {
     let Ok(mut bytes) = read_file(disk, path) else { return false };
-    let mut at = 0;
+    let (mut at, mut epochs, mut wrong) = (0, Vec::new(), None);
     while let Ok(header) = BatchHeader::parse(&bytes) {
         let size = header.size().min(bytes.len());
+        epochs.push(header.leader_epoch.0);
         if (at..at + size).contains(&position) {
-            return STAMPED.iter().any(|field| field.contains(&(position - at)));
+            let field = position - at;
+            if BASE_OFFSET.contains(&field) {
+                return true;
+            }
+            if !LEADER_EPOCH.contains(&field) {
+                return false;
+            }
+            wrong = Some((epochs.len() - 1, 1 << (8 * (LEADER_EPOCH.end - 1 - field))));
         }
         at += size;
         drop(bytes.split_to(size));
     }
-    false
+    let Some((index, bit)) = wrong else { return false };
+    epochs[index] ^= bit;
+    epochs.is_sorted()
 }
 
 #[cfg(test)]
@@ -82,7 +93,7 @@ mod tests {
     use env::disk::Open;
     use rand::SeedableRng;
     use records::{BatchBuilder, BatchOptions, NewRecord};
-    use types::Timestamp;
+    use types::{LeaderEpoch, Timestamp};
 
     #[test]
     fn bits_turn_in_every_file() {
@@ -105,11 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_broker_stamps_into_a_batch_is_left_alone() {
+    fn what_nobody_can_tell_is_left_alone() {
         let path = Path::new("/data0/load-0/00000000000000000000.log");
         let disk = MemDisk::new();
         disk.create_dir_all(Path::new("/data0/load-0")).unwrap();
-        let mut builder = BatchBuilder::new(BatchOptions::default());
+        let leader_epoch = LeaderEpoch(4);
+        let options = BatchOptions { leader_epoch, ..BatchOptions::default() };
+        let mut builder = BatchBuilder::new(options);
         builder.push(&NewRecord {
             timestamp: Timestamp(1),
             key: None,
@@ -117,13 +130,14 @@ mod tests {
             headers: Vec::new(),
         });
         let batch = builder.build().bytes;
+        let size = batch.len();
         let file = disk.open(path, Open::Create).unwrap();
         file.write_all_at(&batch, 0).unwrap();
-        file.write_all_at(&batch, batch.len() as u64).unwrap();
-        let stamped = (0..2 * batch.len()).filter(|at| is_stamped(&disk, path, *at));
-        let stamped: Vec<usize> = stamped.collect();
-        let fields = (0..8).chain(12..16);
-        let expected = fields.clone().chain(fields.map(|at| at + batch.len()));
-        assert_eq!(stamped, expected.collect::<Vec<_>>());
+        file.write_all_at(&batch, size as u64).unwrap();
+        let alone = (0..2 * size).filter(|at| is_beyond_telling(&disk, path, *at));
+        // The second batch is the last: its epoch may well be a higher one.
+        let offsets = (0..8).chain(size..size + 8);
+        let expected = offsets.chain(size + 12..size + 16);
+        assert_eq!(alone.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     }
 }

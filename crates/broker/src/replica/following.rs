@@ -252,9 +252,10 @@ impl Partition {
     ) {
         let now = self.now();
         let wall = self.shared.env.clock.wall();
+        let mut has_future = false;
         let appended = match batches_of_epoch(records, leader_epoch) {
-            Ok(fitting) if fitting.is_empty() => Ok(self.log.lock().end_offset()),
             Ok(fitting) => {
+                has_future = fitting.len() < records.len();
                 self.topic_metrics.replicated_in(fitting.len() as u64);
                 self.log.lock().append_as_follower(&fitting, wall)
             }
@@ -266,6 +267,11 @@ impl Partition {
                 let last_epoch = self.last_record_epoch();
                 self.metrics.log_end(end_offset);
                 follower.appended(now, end_offset, last_epoch, effects);
+                if has_future {
+                    // Asks again: a leader that is asked twice for the same looks at what it has.
+                    tracing::debug!(partition = %self.name, %leader_epoch, "batches of a later epoch");
+                    follower.failed(now);
+                }
                 if self.is_synced() || self.log.lock().wants_flush() {
                     self.start_sync(state);
                 }

@@ -3,6 +3,7 @@
 //! Promises: reads only what is in memory or in the journal's files; changes nothing.
 //! Does not: follow changes; whoever looks looks again.
 
+use super::report::leads;
 use super::types::MemberId;
 use super::{LogStore, Raft};
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub struct RaftFacts {
     pub voters: BTreeSet<MemberId>,
     /// The voters are being changed.
     pub is_joint: bool,
+    /// It has stopped: its journal, or what is applied, could not be written.
+    pub has_failed: bool,
 }
 
 /// An entry of a member's log.
@@ -58,7 +61,7 @@ impl Inspection {
         RaftFacts {
             member: metrics.id,
             term: metrics.current_term,
-            is_leader: metrics.current_leader == Some(metrics.id),
+            is_leader: leads(&metrics),
             last_index: metrics.last_log_index,
             committed_index: metrics.local_committed.map(|id| id.index),
             applied_index: metrics.last_applied.map(|id| id.index),
@@ -66,6 +69,7 @@ impl Inspection {
             purged_index: metrics.purged.map(|id| id.index),
             voters: membership.voter_ids().collect(),
             is_joint: membership != newest || newest.get_joint_config().len() > 1,
+            has_failed: metrics.running_state.is_err(),
         }
     }
 

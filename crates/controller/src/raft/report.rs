@@ -38,6 +38,17 @@ pub struct Report {
     pub failure: Option<String>,
 }
 
+/// Whether the term that is told is one that this member was elected in. A Raft that stopped because
+/// it could not write its vote for another tells that vote's term, and the leader of the one before.
+fn is_of_its_term(metrics: &RaftMetrics<TypeConfig>, leader: MemberId) -> bool {
+    metrics.vote.leader_id.member == leader
+}
+
+/// Whether this member leads in its current term, confirmed or not.
+pub(super) fn leads(metrics: &RaftMetrics<TypeConfig>) -> bool {
+    metrics.current_leader == Some(metrics.id) && is_of_its_term(metrics, metrics.id)
+}
+
 impl Report {
     pub(super) fn of(
         metrics: &RaftMetrics<TypeConfig>,
@@ -64,8 +75,8 @@ impl Report {
             membership.nodes().map(member).collect()
         };
         Report {
-            leader: metrics.current_leader,
-            is_leader: metrics.current_leader == Some(metrics.id),
+            leader: metrics.current_leader.filter(|leader| is_of_its_term(metrics, *leader)),
+            is_leader: leads(metrics),
             term: metrics.current_term,
             last_log_index: metrics.last_log_index,
             committed_index: metrics.local_committed.map(|id| id.index),
@@ -99,5 +110,27 @@ impl Report {
 
     pub fn has_voter(&self, id: MemberId) -> bool {
         self.members.iter().any(|member| member.is_voter && member.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::types::Vote;
+    use super::*;
+    use crate::raft::leader_id::LeaderId;
+    use types::Uuid;
+
+    #[test]
+    fn a_raft_that_stopped_at_another_terms_vote_leads_nothing() {
+        let [me, other] = [1, 2].map(|node| MemberId::new(NodeId(node), Uuid([node as u8; 16])));
+        let mut metrics = RaftMetrics::<TypeConfig>::new_initial(me);
+        metrics.current_term = 2;
+        metrics.current_leader = Some(me);
+        metrics.vote = Vote { leader_id: LeaderId { term: 2, member: me }, committed: true };
+        assert!(leads(&metrics));
+        metrics.current_term = 3;
+        metrics.vote = Vote { leader_id: LeaderId { term: 3, member: other }, committed: false };
+        assert!(!leads(&metrics));
+        assert_eq!(Report::of(&metrics, &BTreeMap::new()).leader, None);
     }
 }

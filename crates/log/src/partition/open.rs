@@ -24,12 +24,12 @@ use crate::walk::{Found, Walk, WalkError, read_batch};
 use crate::{LogDirError, partition_metadata};
 use env::disk::{DirEntry, Open, read_file, write_file_atomically};
 use env::{Disk, Mutant, mutant};
-use records::BatchError;
+use records::{BatchError, BatchHeader};
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use types::{Offset, Timestamp, TopicId, TopicPartition};
+use types::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 
 /// What is needed to open (or make) a partition's log.
 pub struct OpenLog {
@@ -72,6 +72,42 @@ pub enum OpenLogError {
     #[error("log directory {0}")]
     Io(#[from] LogDirError),
 }
+
+/// How far the recovery of a log is.
+struct Recovery {
+    recovered: Recovered,
+    /// The batch that was taken in last.
+    last_base: Option<Offset>,
+    /// Those of the batches that were taken in; the file's need not be right.
+    epochs: EpochCache,
+    /// The batch at this offset is wrong, as the one after it has told.
+    wrong: Option<Offset>,
+}
+
+impl Recovery {
+    /// Leader epochs never fall in a log, and are outside the CRC: where they do, a bit of this batch
+    /// or of the one before it is wrong. Which one, its neighbours tell: without it they do not fall.
+    fn falls(&self, header: &BatchHeader) -> Option<Offset> {
+        let (latest, earlier) = self.epochs.entries().split_last()?;
+        if header.leader_epoch >= latest.epoch {
+            return None;
+        }
+        let before = earlier.last().map_or(LeaderEpoch::NONE, |entry| entry.epoch);
+        let is_alone = self.last_base == Some(latest.offset);
+        let is_last_wrong = is_alone && header.leader_epoch >= before;
+        Some(if is_last_wrong { latest.offset } else { header.base_offset })
+    }
+}
+
+enum Read {
+    Whole,
+    /// The segment's end had to be cut.
+    Cut,
+    /// The batch before the one where this was seen is wrong: everything is to be read again.
+    WrongBefore(Offset),
+}
+
+const EPOCHS_FALL: BatchError = BatchError::BadRecord("leader epochs fall");
 
 enum Failure {
     Damaged(Damage),
@@ -266,6 +302,22 @@ impl PartitionLog {
     }
 
     fn recover(&mut self, now: Timestamp) -> Result<Recovered, Failure> {
+        let mut wrong = None;
+        loop {
+            match self.recover_without(wrong, now)? {
+                Ok(recovered) => return Ok(recovered),
+                Err(base) => wrong = Some(base),
+            }
+        }
+    }
+
+    /// Reads the log from its recovery point on; `Err` names a batch that has turned out to be wrong
+    /// after it was taken in.
+    fn recover_without(
+        &mut self,
+        wrong: Option<Offset>,
+        now: Timestamp,
+    ) -> Result<Result<Recovered, Offset>, Failure> {
         let first = self.segment_index(self.recovery_point);
         let from = self.segments[first].base;
         self.end_offset = from;
@@ -274,7 +326,9 @@ impl PartitionLog {
         let (at, producers) = self.snapshot_before(from)?;
         self.producers = producers;
         self.replay_producers(at, from)?;
-        let mut recovered = Recovered { unclean: true, ..Recovered::default() };
+        let recovered = Recovered { unclean: true, ..Recovered::default() };
+        let mut recovery =
+            Recovery { recovered, last_base: None, epochs: EpochCache::default(), wrong };
         let mut index = first;
         while index < self.segments.len() {
             // Above the recovery point segments follow each other without a gap. One that does not
@@ -282,12 +336,15 @@ impl PartitionLog {
             if index > first && self.segments[index].base != self.end_offset {
                 break;
             }
-            let whole = self.recover_segment(index, &mut recovered)?;
+            let read = self.recover_segment(index, &mut recovery)?;
             index += 1;
-            if !whole {
-                break;
+            match read {
+                Read::Whole => {}
+                Read::Cut => break,
+                Read::WrongBefore(base) => return Ok(Err(base)),
             }
         }
+        let mut recovered = recovery.recovered;
         while self.segments.len() > index {
             let segment = self.segments.pop_back().expect("longer than the index");
             recovered.cut_bytes += segment.size;
@@ -310,15 +367,11 @@ impl PartitionLog {
         self.epochs.truncate_end(self.end_offset);
         self.sync.rolled = true;
         self.sync.unsynced_since = Some(now);
-        Ok(recovered)
+        Ok(Ok(recovered))
     }
 
-    /// Reads a segment through; false if its end had to be cut.
-    fn recover_segment(
-        &mut self,
-        index: usize,
-        recovered: &mut Recovered,
-    ) -> Result<bool, Failure> {
+    /// Reads a segment through.
+    fn recover_segment(&mut self, index: usize, recovery: &mut Recovery) -> Result<Read, Failure> {
         let disk = self.id.disk.clone();
         self.segments[index].reset_indexes(&disk, &self.id.files)?;
         // An earlier life wrote it, and may not have synced it.
@@ -332,9 +385,17 @@ impl PartitionLog {
             };
             match next {
                 Ok(None) => break None,
-                Ok(Some(found)) => match self.unfit(index, &found) {
-                    None => self.recover_batch(index, &found)?,
-                    Some(error) => break Some((position, error)),
+                Ok(Some(found)) => match self.unfit(index, &found, recovery) {
+                    None => {
+                        self.recover_batch(index, &found)?;
+                        let header = &found.header;
+                        recovery.last_base = Some(header.base_offset);
+                        recovery.epochs.assign(header.leader_epoch, header.base_offset);
+                    }
+                    Some((EPOCHS_FALL, base)) if base < found.header.base_offset => {
+                        return Ok(Read::WrongBefore(base));
+                    }
+                    Some((error, _)) => break Some((position, error)),
                 },
                 Err(WalkError::Bad { position, error }) => {
                     break Some((position, error));
@@ -342,26 +403,38 @@ impl PartitionLog {
                 Err(WalkError::Io(error)) => return Err(Failure::Io(error)),
             }
         };
-        recovered.read_bytes += size;
+        recovery.recovered.read_bytes += size;
         let Some((position, error)) = bad else {
-            return Ok(true);
+            return Ok(Read::Whole);
         };
         if self.end_offset < self.recovery_point {
             return Err(Failure::Damaged(self.damage_at(index, position, self.end_offset, error)));
         }
         tracing::info!(log = %self.id.partition, end = %self.end_offset, %error, "torn tail cut");
-        recovered.cut_bytes += size - position;
+        recovery.recovered.cut_bytes += size - position;
         file.set_len(position)?;
         file.sync_data()?;
         self.segments[index].size = position;
-        Ok(false)
+        Ok(Read::Cut)
     }
 
-    fn unfit(&self, index: usize, found: &Found) -> Option<BatchError> {
+    /// What is wrong with this batch, or with one before it, and where that one starts.
+    fn unfit(
+        &self,
+        index: usize,
+        found: &Found,
+        recovery: &Recovery,
+    ) -> Option<(BatchError, Offset)> {
         let header = &found.header;
+        let base = header.base_offset;
         let first = self.end_offset.max(self.segments[index].base);
-        let fits = header.base_offset >= first && self.segments[index].fits(header.last_offset());
-        (!fits).then_some(BatchError::BadRecord("offsets do not continue the log"))
+        if base < first || !self.segments[index].fits(header.last_offset()) {
+            return Some((BatchError::BadRecord("offsets do not continue the log"), base));
+        }
+        if recovery.wrong == Some(base) {
+            return Some((EPOCHS_FALL, base));
+        }
+        recovery.falls(header).map(|wrong| (EPOCHS_FALL, wrong))
     }
 
     fn recover_batch(&mut self, index: usize, found: &Found) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use crate::support::*;
 use env::Disk;
 use env::disk::Open;
 use log::{LogConfig, OpenLogError, Recovered};
+use records::Batch;
 use std::path::Path;
 use types::{EpochOffset, LeaderEpoch, Offset, ProducerId, Timestamp};
 
@@ -110,6 +111,59 @@ fn the_same_bit_above_the_recovery_point_is_a_torn_tail() {
     let size = world.file(FIRST).len();
     world.disk.flip_bit(&partition_path().join(FIRST), size / 2);
     assert_eq!(world.open(false).unwrap().0.end_offset(), Offset(5));
+}
+
+/// Epochs of batches of a record each, of which one has a wrong bit in a byte of its epoch.
+fn recovered_with_a_wrong_epoch(epochs: &[i32], at: usize, byte: usize) -> (Vec<i32>, Vec<i32>) {
+    let world = World::new(small());
+    let mut log = world.create();
+    for epoch in epochs {
+        log.append_as_leader(&batch_at(&[1], 10), LeaderEpoch(*epoch), Timestamp(1)).unwrap();
+    }
+    let size = world.file(FIRST).len() / epochs.len();
+    world.disk.flip_bit(&partition_path().join(FIRST), at * size + byte);
+    let flipped: Vec<Batch> = records::batches(&world.file(FIRST)).map(Result::unwrap).collect();
+    let epoch = |batch: &Batch| batch.header.leader_epoch.0;
+    let log = world.reopen();
+    for batch in read_all(&log) {
+        let header = &batch.header;
+        assert_eq!(log.epoch_at(header.base_offset), Some(header.leader_epoch), "{at} {byte}");
+    }
+    (flipped.iter().map(epoch).collect(), read_all(&log).iter().map(epoch).collect())
+}
+
+#[test]
+fn a_log_is_cut_where_its_leader_epochs_fall() {
+    let epochs = [2, 2, 4, 4, 4, 5, 8, 8];
+    for at in 0..epochs.len() {
+        for byte in [12, 15] {
+            let (flipped, kept) = recovered_with_a_wrong_epoch(&epochs, at, byte);
+            assert_ne!(flipped, epochs);
+            if flipped.is_sorted() {
+                assert_eq!(kept, flipped, "nothing tells that it is wrong");
+                continue;
+            }
+            assert_eq!(kept, epochs[..kept.len()], "batch {at}, byte {byte}: {flipped:?}");
+            assert!((at.saturating_sub(1)..=at).contains(&kept.len()), "{at}: {kept:?}");
+        }
+    }
+}
+
+#[test]
+fn epochs_that_fall_below_the_recovery_point_are_damage() {
+    let world = World::new(small());
+    let mut log = world.create();
+    for _ in 0..10 {
+        append(&mut log, 1);
+    }
+    log.flush().unwrap();
+    world.checkpoint(&log);
+    let size = world.file(FIRST).len() / 10;
+    world.disk.flip_bit(&partition_path().join(FIRST), 4 * size + 12);
+    let before = world.file(FIRST);
+    let Err(OpenLogError::Damaged(damage)) = world.open(false) else { panic!("it is damaged") };
+    assert_eq!((damage.offset, damage.end_offset), (Offset(4), Offset(5)));
+    assert_eq!(world.file(FIRST), before);
 }
 
 #[test]

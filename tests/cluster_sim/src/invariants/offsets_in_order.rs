@@ -1,5 +1,5 @@
 //! I4: start <= high watermark <= end on every replica; what a replica has seen as committed it
-//! does not cut off again (KAFKA-12460).
+//! does not cut off again (KAFKA-12460), but for one that is damaged and built anew.
 
 use super::Invariant;
 use crate::counters::Counters;
@@ -29,7 +29,8 @@ impl Invariant for OffsetsInOrder {
                 if view.end_offset < end {
                     counters.add("truncations", 1);
                 }
-                if view.end_offset < watermark {
+                let is_anew = node.has_rotted && view.end_offset == view.start_offset;
+                if view.end_offset < watermark && !is_anew {
                     let text = format!("cut to {}, below {watermark}", view.end_offset);
                     return Err(format!("{}: {of}: {text}, which was committed", node.name()));
                 }

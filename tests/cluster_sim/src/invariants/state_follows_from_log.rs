@@ -1,9 +1,10 @@
 //! I12: what a replica remembers beside its log, it would find again in its log: the idempotent
-//! producers' last batches and the leader epochs.
+//! producers' last batches and the leader epochs. (Not where a bit of the log has rotted: what it is
+//! found to be is a matter of when it is read.)
 
 use super::Invariant;
 use crate::counters::Counters;
-use crate::look::{Look, Replica};
+use crate::look::{Look, NodeLook, Replica};
 use log::{ProducerEntry, Producers};
 use records::BatchHeader;
 use types::Offset;
@@ -23,7 +24,8 @@ pub struct StateFollowsFromLog {
 impl Invariant for StateFollowsFromLog {
     fn check(&mut self, look: &Look, counters: &mut Counters) -> Result<(), String> {
         self.looks += 1;
-        for node in look.nodes.iter().filter(|node| !node.replicas.is_empty()) {
+        let is_told = |node: &&NodeLook| !node.replicas.is_empty() && !node.has_rotted;
+        for node in look.nodes.iter().filter(is_told) {
             let is_new = self.starts.insert(node.host, node.start) != Some(node.start);
             if !is_new && !self.looks.is_multiple_of(LOOKS) {
                 continue;
