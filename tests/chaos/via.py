@@ -23,8 +23,6 @@ COMMON = {
     "default.replication.factor": 3,
     "min.insync.replicas": 2,
 }
-# Of a process that SIGTERM ended as it should.
-_CLEAN_EXIT = {"ottla": 0, "kafka": 143}
 
 
 class Processes(Cluster):
@@ -33,7 +31,7 @@ class Processes(Cluster):
     def __init__(self, system="ottla", count=3, overrides=None):
         super().__init__(system, count, tempfile.mkdtemp(prefix="chaos-"),
                          {**COMMON, **OVERRIDES[system], **(overrides or {})})
-        self.clean_exit_code = _CLEAN_EXIT[system]
+        self.clean_exit_code = self.system.clean_exit_code
 
     def remove(self):
         """Removes what the nodes wrote. `stop` leaves it, for whoever looks into a failure."""

@@ -145,9 +145,9 @@ class Cluster:
         """kill -9."""
         self.nodes[id].process.kill()
 
-    def terminate(self, id, timeout=30.0):
+    def terminate(self, id):
         """SIGTERM; returns the exit code."""
-        return self.nodes[id].process.terminate(timeout)
+        return self.nodes[id].process.terminate(self.system.stop_timeout)
 
     def restart(self, id):
         """kill -9 and start again."""
@@ -188,7 +188,7 @@ class Cluster:
         for node in self.nodes.values():
             if node.process and not node.process.is_running():
                 code = node.process.exit_code
-                if code is not None and code > 0:
+                if code is not None and code > 0 and code != self.system.clean_exit_code:
                     tail = node.process.log_tail()
                     raise NodeEnded(f"node {node.id} ended with code {code}:\n{tail}")
 

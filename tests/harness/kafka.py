@@ -70,6 +70,9 @@ def warm_tools(bootstrap, topic):
 class KafkaSystem:
     name = "kafka"
     start_timeout = 90.0
+    stop_timeout = 180.0
+    # The JVM's own for SIGTERM.
+    clean_exit_code = 143
     synced = {"flush.messages": 1}
     unsynced = {}
     foreign_disk = "Stored node id {} doesn't match"

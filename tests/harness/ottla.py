@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class OttlaSystem:
     name = "ottla"
     start_timeout = 30.0
+    stop_timeout = 30.0
+    clean_exit_code = 0
     # Configurations of a topic: each record is on disk before it is acknowledged, or need not be.
     synced = {"ottla.durability": "synced"}
     unsynced = {"ottla.durability": "replicated"}
