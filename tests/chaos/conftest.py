@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ def pytest_addoption(parser):
                      help="whose cluster it is")
     parser.addoption("--rounds", type=int, default=1,
                      help="how often each scenario repeats its fault on one cluster")
+    parser.addoption("--between", type=float, default=0, metavar="SECONDS",
+                     help="a rest between two rounds: without one a client may still be waiting to"
+                     " try a node again that it saw die in the round before")
     parser.addoption("--storm", type=float, default=10, metavar="SECONDS",
                      help="how long the storms of random faults last")
     parser.addoption("--cuts", type=int, default=20, help="how many power cuts")
@@ -35,7 +39,22 @@ def pytest_configure(config):
 
 @pytest.fixture
 def rounds(request):
-    return range(request.config.getoption("--rounds"))
+    return _Rounds(*map(request.config.getoption, ("--rounds", "--between")))
+
+
+class _Rounds:
+    def __init__(self, count, rest):
+        self.count = count
+        self.rest = rest
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        for round in range(self.count):
+            if round:
+                time.sleep(self.rest)
+            yield round
 
 
 def _running(cluster, request):

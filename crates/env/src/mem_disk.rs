@@ -255,14 +255,22 @@ impl MemDisk {
         self.state().stats
     }
 
-    /// Flips a bit of a file behind everybody's back: in what is there and in what is synced.
+    /// Flips a bit of a file behind everybody's back: in what is there and in what a crash finds.
     pub fn flip_bit(&self, path: &Path, position: usize) {
         let mut state = self.state();
         let inode = state.names.file(path).expect("the caller names a file");
         let inode = state.inodes.get_mut(&inode).expect("a name has its file");
         inode.content[position] ^= 1;
-        inode.synced.clone_from(&inode.content);
-        inode.unsynced.clear();
+        if let Some(byte) = inode.synced.get_mut(position) {
+            *byte ^= 1;
+        }
+        for change in &mut inode.unsynced {
+            if let Change::Write { position: start, bytes } = change
+                && let Some(byte) = position.checked_sub(*start).and_then(|at| bytes.get_mut(at))
+            {
+                *byte ^= 1;
+            }
+        }
     }
 }
 

@@ -70,8 +70,14 @@ impl EpochCache {
     }
 
     pub fn clear(&mut self) {
-        self.entries.clear();
-        self.version += 1;
+        self.replace(EpochCache::default());
+    }
+
+    /// Takes the other's entries. The version goes on: who has persisted one never takes another for
+    /// it.
+    pub fn replace(&mut self, other: EpochCache) {
+        self.version += u64::from(self.entries != other.entries);
+        self.entries = other.entries;
     }
 
     /// Kafka's `endOffsetFor`.

@@ -38,6 +38,9 @@ pub(crate) struct Gate {
     pub failed: Option<LogDirError>,
     /// That of the log, as of the last truncation whose epochs are being written or on disk.
     pub generation: u64,
+    /// The version of the epochs that is on disk: a job that was planned earlier and runs later must
+    /// not put an older one in its place.
+    pub epochs: u64,
 }
 
 /// What a job covers.
@@ -88,7 +91,8 @@ impl SyncJob {
         let gate = self.gate.clone();
         let mut gate = gate.lock().expect("no thread panicked in a sync");
         // Epochs from before a truncation must not replace those that it has written.
-        let is_current = gate.generation == self.covered.generation;
+        let is_current =
+            gate.generation == self.covered.generation && gate.epochs < self.covered.epochs;
         let unopened = self.unopened.take();
         let result = match &gate.failed {
             Some(error) => Err(error.clone()),
@@ -99,8 +103,10 @@ impl SyncJob {
                 })
             }
         };
-        if let Err(error) = &result {
-            gate.failed = Some(error.clone());
+        match &result {
+            Ok(()) if is_current && self.epochs.is_some() => gate.epochs = self.covered.epochs,
+            Ok(()) => {}
+            Err(error) => gate.failed = Some(error.clone()),
         }
         Synced { covered: self.covered, result }
     }

@@ -249,6 +249,8 @@ impl Partition {
                 let has_asked = state.asked_from.insert(follower, offset) == Some(offset);
                 if has_asked && offset < leader.end_offset() {
                     self.examine(offset);
+                    // The follower may be unable to go on from the batch before.
+                    self.examine(offset.plus(-1));
                 }
             }
             Ok(()) => {}

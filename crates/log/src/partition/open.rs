@@ -215,7 +215,8 @@ impl OpenLog {
         let recovered = log.settle(newest.filter(|_| self.clean), self.now)?;
         log.settle_bounds(self.clean, self.high_watermark)?;
         if !epochs_known {
-            log.epochs = log.epochs_of_batches()?.0;
+            let epochs = log.epochs_of_batches()?.0;
+            log.epochs.replace(epochs);
         } else if recovered.unclean && !log.epochs_fit_batches()? {
             log.settle_epochs()?;
         }
@@ -434,7 +435,10 @@ impl PartitionLog {
         if recovery.wrong == Some(base) {
             return Some((EPOCHS_FALL, base));
         }
-        recovery.falls(header).map(|wrong| (EPOCHS_FALL, wrong))
+        let wrong = recovery.falls(header)?;
+        // What was synced is believed over what was not.
+        let is_synced = wrong < self.recovery_point && base >= self.recovery_point;
+        Some((EPOCHS_FALL, if is_synced { base } else { wrong }))
     }
 
     fn recover_batch(&mut self, index: usize, found: &Found) -> Result<(), Failure> {
@@ -517,7 +521,7 @@ impl PartitionLog {
         let log = &self.id.partition;
         if rise {
             tracing::warn!(%log, "the file of leader epochs is wrong; they are made from the batches");
-            self.epochs = epochs;
+            self.epochs.replace(epochs);
         } else {
             tracing::warn!(%log, "a batch's leader epoch is wrong; the file of epochs is believed");
         }

@@ -121,6 +121,7 @@ impl PartitionLog {
         self.damages.keep_within(self.start_offset, self.end_offset);
         self.sync.names_synced = self.sync.names_changed;
         self.sync.epochs_saved = self.epochs.version();
+        gate.epochs = self.epochs.version();
         Ok(())
     }
 

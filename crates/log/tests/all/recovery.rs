@@ -219,6 +219,54 @@ fn a_start_offset_above_what_survived_empties_the_log() {
 }
 
 #[test]
+fn an_epoch_after_a_start_without_an_epochs_file_is_kept() {
+    let mut world = World::new(small());
+    let mut log = world.create();
+    append(&mut log, 1);
+    drop(log);
+    world.start_offset = Offset(100);
+    world.disk.open(&partition_path().join(FIRST), Open::Write).unwrap().set_len(0).unwrap();
+    world.disk.remove_file(&partition_path().join("leader-epoch-checkpoint")).ok();
+    let mut log = world.reopen();
+    log.flush().unwrap();
+    log.append_as_leader(&batch_at(&[1], 10), LeaderEpoch(4), Timestamp(1)).unwrap();
+    log.flush().unwrap();
+    let file = world.file("leader-epoch-checkpoint");
+    assert!(String::from_utf8_lossy(&file).starts_with("0\n1\n4 100"), "{file:?}");
+}
+
+#[test]
+fn a_sync_that_runs_late_does_not_put_old_epochs_in_the_place_of_new_ones() {
+    let world = World::new(small());
+    let mut log = world.create();
+    let mut append = |epoch| {
+        log.append_as_leader(&batch_at(&[1], 10), LeaderEpoch(epoch), Timestamp(1)).unwrap();
+        log.sync()
+    };
+    let (late, early) = (append(3), append(5));
+    for job in [early, late] {
+        log.complete_sync(job.run()).unwrap();
+    }
+    let file = world.file("leader-epoch-checkpoint");
+    assert!(String::from_utf8_lossy(&file).starts_with("0\n2\n3 0\n5 1"), "{file:?}");
+}
+
+#[test]
+fn an_unsynced_batch_of_a_wrong_epoch_does_not_put_the_blame_on_a_synced_one() {
+    let world = World::new(small());
+    let mut log = world.create();
+    for epoch in [4, 4, 5] {
+        log.append_as_leader(&batch_at(&[1], 10), LeaderEpoch(epoch), Timestamp(1)).unwrap();
+    }
+    log.flush().unwrap();
+    world.checkpoint(&log);
+    log.append_as_leader(&batch_at(&[1], 10), LeaderEpoch(5), Timestamp(1)).unwrap();
+    let size = world.file(FIRST).len() / 4;
+    world.disk.flip_bit(&partition_path().join(FIRST), 3 * size + 15);
+    assert_eq!(world.reopen().end_offset(), Offset(3));
+}
+
+#[test]
 fn synced_records_survive_and_the_rest_is_a_prefix() {
     for seed in 0..100 {
         let world = World::new(LogConfig { segment_bytes: 400, ..small() });
