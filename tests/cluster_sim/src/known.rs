@@ -59,5 +59,9 @@ pub const KNOWN: &[(u64, &str)] = &[
         550597,
         "the simulation itself: a damaged replica that is built anew was taken for one that was cut",
     ),
+    (
+        570007,
+        "the simulation itself: a group on slow disks had not the time to commit all that it read",
+    ),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
 ];

@@ -32,6 +32,8 @@ const TICK_US: u64 = 1_000;
 const BIRTH_US: u64 = 30_000_000;
 /// Until then, a healed cluster is whole again and has proved it.
 const RECOVERY_US: u64 = 120_000_000;
+/// Until then, everything is read: with slow disks a group may commit only some twenty times a second.
+const READ_US: u64 = 480_000_000;
 /// Until then, programs that are told to stop have stopped.
 const DRAIN_US: u64 = 30_000_000;
 /// Until then, next to nothing of a stopped program is left.
@@ -149,7 +151,7 @@ impl World {
             return;
         }
         self.phase.send_replace(Phase::Prove);
-        if !self.run_until(RECOVERY_US, "everything acknowledged is read", |world| {
+        if !self.run_until(READ_US, "everything acknowledged is read", |world| {
             world.workload.progress().is_proven
         }) {
             return;
