@@ -64,4 +64,5 @@ pub const KNOWN: &[(u64, &str)] = &[
         "the simulation itself: a group on slow disks had not the time to commit all that it read",
     ),
     (10380, "the simulation itself: compaction was taken for a change of what was committed"),
+    (100460, "the simulation itself: members that kept leaving had no time to read everything"),
 ];

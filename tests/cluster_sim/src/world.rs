@@ -32,7 +32,8 @@ const TICK_US: u64 = 1_000;
 const BIRTH_US: u64 = 30_000_000;
 /// Until then, a healed cluster is whole again and has proved it.
 const RECOVERY_US: u64 = 120_000_000;
-/// Until then, everything is read: with slow disks a group may commit only some twenty times a second.
+/// Until then, everything is read, however slowly (with slow disks a group may commit only some twenty
+/// times a second), as long as something is within each `RECOVERY_US`.
 const READ_US: u64 = 480_000_000;
 /// Until then, programs that are told to stop have stopped.
 const DRAIN_US: u64 = 30_000_000;
@@ -151,9 +152,7 @@ impl World {
             return;
         }
         self.phase.send_replace(Phase::Prove);
-        if !self.run_until(READ_US, "everything acknowledged is read", |world| {
-            world.workload.progress().is_proven
-        }) {
+        if !self.run_until_read() {
             return;
         }
         if self.run_until(RECOVERY_US, "all replicas are equal", World::is_equal) {
@@ -303,16 +302,44 @@ impl World {
         self.nodes[host].start(self.now, seed);
     }
 
+    /// Ticks until everything acknowledged is read; false, and a violation, if nothing is for a while.
+    fn run_until_read(&mut self) -> bool {
+        let (began, mut before) = (self.now, self.workload.history().group.commits);
+        while !self.run_for(RECOVERY_US, |world| world.workload.progress().is_proven) {
+            let commits = self.workload.history().group.commits;
+            let time = self.now - began;
+            if self.violation.is_some() || commits == before || time >= READ_US {
+                self.is_late(time, "everything acknowledged is read");
+                return false;
+            }
+            before = commits;
+        }
+        true
+    }
+
     /// Ticks until something holds; false, and a violation, if it does not in time.
     fn run_until(&mut self, time: u64, what: &str, holds: impl Fn(&World) -> bool) -> bool {
+        let is_done = self.run_for(time, holds);
+        if !is_done {
+            self.is_late(time, what);
+        }
+        is_done
+    }
+
+    fn is_late(&mut self, time: u64, what: &str) {
+        let text = format!("after {:.1} s, not yet: {what}", time as f64 / 1e6);
+        self.violation.get_or_insert(text);
+    }
+
+    /// Ticks until something holds; false if it does not in time, or there is a violation.
+    fn run_for(&mut self, time: u64, holds: impl Fn(&World) -> bool) -> bool {
         let end = self.now + time;
         while self.violation.is_none() {
             if self.now.is_multiple_of(CHECK_US) && holds(self) {
                 return true;
             }
             if self.now >= end {
-                let text = format!("after {:.1} s, not yet: {what}", time as f64 / 1e6);
-                self.violation = Some(text);
+                return false;
             }
             // Programs that stop in order are started again even now.
             self.with_faults(Faults::mend_due);
