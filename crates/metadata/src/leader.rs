@@ -172,7 +172,7 @@ fn replace_lost(next: &mut Partition, lost: Option<NodeId>) {
 /// With the minimum in sync nobody else is eligible. The last known replicas of a partition without
 /// a leader are kept as far as they stand in the ISR, so that they are not taken for whole.
 fn forget_where_in_sync(next: &mut Partition, min_isr: usize) {
-    let is_full = next.isr.len() >= min_isr.min(next.replicas.len());
+    let is_full = next.is_full(min_isr);
     if is_full {
         next.elr.clear();
     }

@@ -20,7 +20,8 @@ pub struct Partition {
     /// what was committed, and nobody was eligible.
     pub isr: Vec<NodeId>,
     /// Eligible leader replicas (KIP-966): those that left the ISR while it was below
-    /// `min.insync.replicas`, or brought it there. They hold every committed record and may lead
+    /// `min.insync.replicas`, or brought it there, or were away when the partition was made with
+    /// fewer than that in sync (no KIP has these). They hold every committed record and may lead
     /// where no member of the ISR is live. Disjoint from `isr`; empty while that holds the minimum.
     pub elr: Vec<NodeId>,
     /// Replicas that were in `isr` or `elr` and may have lost records since, while `isr` was below
@@ -73,5 +74,10 @@ impl Partition {
 
     pub fn in_isr(&self, broker: NodeId) -> bool {
         self.isr.contains(&broker)
+    }
+
+    /// Whether the ISR holds the minimum, or all replicas where those are fewer.
+    pub fn is_full(&self, min_isr: usize) -> bool {
+        self.isr.len() >= min_isr.min(self.replicas.len())
     }
 }

@@ -164,6 +164,13 @@ pub enum ClientInput {
     TimedOut { request: u64 },
 }
 
+/// What a leader rested on when it raised its watermark: settings may change within one event.
+#[derive(Clone, Copy, Debug)]
+pub struct Led {
+    pub epoch: LeaderEpoch,
+    pub min_isr: usize,
+}
+
 /// What the checker is told, in the order in which it became true.
 #[derive(Clone, Debug)]
 pub enum Fact {
@@ -179,13 +186,8 @@ pub enum Fact {
         incarnation: Incarnation,
         epoch: LeaderEpoch,
     },
-    /// A broker shows records below this to readers. `led` is the epoch it leads in, if it leads.
-    Watermark {
-        partition: TopicIdPartition,
-        node: NodeId,
-        led: Option<LeaderEpoch>,
-        offset: Offset,
-    },
+    /// A broker shows records below this to readers. `led`: as what, if it leads.
+    Watermark { partition: TopicIdPartition, node: NodeId, led: Option<Led>, offset: Offset },
     /// A produce with acks=all was answered well.
     Acked { partition: TopicIdPartition, base: Offset, values: Vec<u64> },
     /// A log became shorter.

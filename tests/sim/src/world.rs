@@ -346,7 +346,7 @@ impl World {
     /// A crash that loses nothing counts as one that may have lost something (KIP-966 survives
     /// `min.insync.replicas` less one of these): it matters while another node has.
     pub(crate) fn may_crash(&self, id: NodeId) -> bool {
-        let has_lost = |node: &Node| node.has_lost && !node.doubted.is_empty();
+        let has_lost = |node: &Node| node.has_lost && node.is_doubted();
         let is_whole = !self.nodes.values().any(has_lost);
         !self.has_eligible_leaders() || is_whole || self.is_one_more_doubt_fine(id)
     }
@@ -354,7 +354,7 @@ impl World {
     fn is_one_more_doubt_fine(&self, id: NodeId) -> bool {
         // One that is to stop may be stopped before it is registered: no epoch proves that.
         let is_leaving = |node: &Node| node.process.as_ref().is_some_and(|it| it.wants_shutdown);
-        let is_doubted = |node: &&Node| !node.doubted.is_empty() || is_leaving(node);
+        let is_doubted = |node: &&Node| node.is_doubted() || is_leaving(node);
         let others = self.nodes.values().filter(|node| node.id != id);
         let doubted = others.filter(is_doubted).count();
         doubted + 1 < self.ctx.config.effective_min_isr()

@@ -42,7 +42,18 @@ fn new_seeds_break_nothing_and_everything_happens_in_them() {
 /// The same for the simulator as it is.
 #[test]
 fn later_seeds_that_once_failed_hold() {
-    for seed in [98_719, 145_585, 17_112, 439_145, 402_218] {
+    let seeds = [
+        98_719,
+        145_585,
+        17_112,
+        439_145,
+        402_218,
+        2_004_339,
+        2_013_345,
+        2_105_466,
+        17_953_382_860_174,
+    ];
+    for seed in seeds {
         check(seed, run_seed(seed, None, false), "");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::draft::Draft;
 use crate::{Partition, PlacementError, PlacementRequest, Refusal, UsableBroker, place};
-use types::{ErrorCode, NodeId, PartitionIndex};
+use types::{ErrorCode, NodeId, PartitionIndex, TopicIdPartition};
 
 /// Places new partitions on the brokers that are not shutting down.
 pub fn place_partitions(
@@ -59,6 +59,16 @@ pub fn manual_partition(
         return refuse(format!("all of its brokers {replicas:?} are fenced or shutting down"));
     }
     Ok(Partition::new(replicas.to_vec(), isr))
+}
+
+/// Writes a new partition of a topic that the draft knows, configs and all. Nothing is committed
+/// before the ISR holds the minimum, so until then whoever is away holds as much as the others do.
+pub fn push_new(draft: &mut Draft<'_>, id: TopicIdPartition, mut state: Partition) {
+    if !state.is_full(draft.image().min_isr_of(id)) {
+        let is_away = |replica: &NodeId| !state.in_isr(*replica);
+        state.elr = state.replicas.iter().copied().filter(is_away).collect();
+    }
+    draft.push_partition(id, state);
 }
 
 fn live(draft: &Draft<'_>, replicas: &[NodeId]) -> Vec<NodeId> {

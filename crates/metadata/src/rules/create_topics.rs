@@ -1,13 +1,13 @@
 //! CreateTopics.
 
-use super::assignment::{manual_partition, place_partitions};
+use super::assignment::{manual_partition, place_partitions, push_new};
 use crate::draft::Draft;
 use crate::{
     ConfigResource, ConfigValues, CreateTopics, CreatedTopic, NewTopic, Partition, Record, Refusal,
     Reply, TopicCreation, names,
 };
 use std::collections::BTreeMap;
-use types::{ErrorCode, PARTITIONS_PER_REQUEST_MAX, PartitionIndex};
+use types::{ErrorCode, PARTITIONS_PER_REQUEST_MAX, PartitionIndex, TopicIdPartition};
 
 /// Each topic succeeds or fails on its own; too many partitions refuse the whole request.
 pub fn create(draft: &mut Draft<'_>, command: &CreateTopics) -> Result<Reply, Refusal> {
@@ -82,7 +82,7 @@ fn create_one(draft: &mut Draft<'_>, topic: &NewTopic) -> Result<CreatedTopic, R
     let num_partitions = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
     let replicas = partitions.first().map_or(0, |partition| partition.replicas.len());
     for (partition, state) in (0..).map(PartitionIndex).zip(partitions) {
-        draft.push(Record::Partition { topic_id, partition, state });
+        push_new(draft, TopicIdPartition { topic_id, partition }, state);
     }
     let replication_factor = i16::try_from(replicas).unwrap_or(i16::MAX);
     Ok(CreatedTopic { topic_id, num_partitions, replication_factor, configs })

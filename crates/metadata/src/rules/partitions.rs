@@ -1,14 +1,14 @@
 //! CreatePartitions: topics grow, they never shrink.
 
-use super::assignment::{manual_partition, place_partitions};
+use super::assignment::{manual_partition, place_partitions, push_new};
 use super::create_topics::too_many_partitions;
 use crate::draft::Draft;
 use crate::{
-    CreatePartitions, MorePartitions, Partition, PartitionCreation, Record, Refusal, Reply, Topic,
+    CreatePartitions, MorePartitions, Partition, PartitionCreation, Refusal, Reply, Topic,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{ErrorCode, PARTITIONS_PER_REQUEST_MAX, PartitionIndex};
+use types::{ErrorCode, PARTITIONS_PER_REQUEST_MAX, PartitionIndex, TopicIdPartition};
 
 /// Each topic succeeds or fails on its own; too many partitions refuse the whole request.
 pub fn create(draft: &mut Draft<'_>, command: &CreatePartitions) -> Result<Reply, Refusal> {
@@ -70,7 +70,7 @@ fn create_one(draft: &mut Draft<'_>, more: &MorePartitions) -> Result<(), Refusa
     let added = usize::try_from(more.count - current).unwrap_or(0);
     let partitions = new_partitions(draft, &topic, added, more)?;
     for (partition, state) in (current..).map(PartitionIndex).zip(partitions) {
-        draft.push(Record::Partition { topic_id: topic.id, partition, state });
+        push_new(draft, TopicIdPartition { topic_id: topic.id, partition }, state);
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Whatever a leader shows below its high watermark is held by `min.insync.replicas` replicas (as
-//! the leader knows that setting), or was, by one whose machine lost power since.
+//! the leader knew that setting when it showed them), or was, by one whose machine lost power since.
 //! Source: SPEC 4 (acks=all), KAFKA-15583; I7.
 
 use super::{Committed, Invariant, View};
@@ -13,14 +13,13 @@ impl Invariant for CommittedIsOnMinIsr {
     }
 
     fn observe(&mut self, fact: &Fact, view: &View<'_>, _: &Committed) -> Result<(), String> {
-        let Fact::Watermark { partition, node, led: Some(_), offset } = fact else {
+        let Fact::Watermark { partition, node, led: Some(led), offset } = fact else {
             return Ok(());
         };
         // Of a deleted topic some replicas are gone before others.
         if view.image.partition(*partition).is_none() {
             return Ok(());
         }
-        let Some((leader, _)) = view.nodes[node].led(*partition) else { return Ok(()) };
         let Some(log) = view.nodes[node].disk.get(partition) else { return Ok(()) };
         let prefix = log.prefix(*offset);
         let logs = view.nodes.values().filter_map(|node| node.disk.get(partition));
@@ -28,7 +27,7 @@ impl Invariant for CommittedIsOnMinIsr {
             log.prefix(*offset) == prefix || log.end_before_loss >= *offset
         };
         let count = logs.filter(holds).count();
-        let wanted = leader.effective_min_isr();
+        let wanted = led.min_isr;
         if count >= wanted {
             return Ok(());
         }

@@ -3,13 +3,13 @@
 //! Source: I9. The other invariants rest on the committed records that this one collects.
 
 use super::{Committed, View};
-use crate::event::Fact;
+use crate::event::{Fact, Led};
 
 pub const NAME: &str = "committed records stay";
 
 /// Takes in what a leader shows, if it continues what was committed before.
 pub fn commit(committed: &mut Committed, fact: &Fact, view: &View<'_>) -> Result<(), String> {
-    let Fact::Watermark { partition, node, led: Some(epoch), offset } = fact else {
+    let Fact::Watermark { partition, node, led: Some(Led { epoch, .. }), offset } = fact else {
         return Ok(());
     };
     let Some(log) = view.nodes[node].disk.get(partition) else { return Ok(()) };

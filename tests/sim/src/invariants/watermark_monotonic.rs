@@ -3,7 +3,7 @@
 //! Source: I3; KIP-207 (ListOffsets must not go back after an election).
 
 use super::{Committed, Invariant, View};
-use crate::event::Fact;
+use crate::event::{Fact, Led};
 use std::collections::BTreeMap;
 use types::{LeaderEpoch, Offset, TopicIdPartition};
 
@@ -19,7 +19,7 @@ impl Invariant for WatermarkMonotonic {
 
     fn observe(&mut self, fact: &Fact, view: &View<'_>, _: &Committed) -> Result<(), String> {
         let (partition, node, epoch) = match fact {
-            Fact::Watermark { partition, node, led: Some(epoch), offset } => {
+            Fact::Watermark { partition, node, led: Some(Led { epoch, .. }), offset } => {
                 let own = self.shown.entry((*partition, *epoch)).or_insert(*offset);
                 if *own > *offset {
                     return Err(format!(

@@ -232,7 +232,10 @@ impl Node {
         effects: Vec<LeaderEffect>,
     ) {
         let node = self.id;
-        let led = self.leader_mut(partition).map(|leader| leader.leader_epoch());
+        let led = self.leader_mut(partition).map(|leader| Led {
+            epoch: leader.leader_epoch(),
+            min_isr: leader.effective_min_isr(),
+        });
         let mut has_moved = false;
         for effect in effects {
             match effect {

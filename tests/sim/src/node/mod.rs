@@ -306,6 +306,15 @@ impl Node {
         }
     }
 
+    /// Whether the controller does not trust its records somewhere, or will not once it registers:
+    /// topics that are made until then count, too, however empty its disk is.
+    pub fn is_doubted(&self) -> bool {
+        let is_unregistered =
+            self.process.as_ref().is_none_or(|process| process.broker_epoch.is_none());
+        let has_proof = self.previous_epoch != BrokerEpoch::NONE;
+        !self.doubted.is_empty() || (self.starts > 0 && is_unregistered && !has_proof)
+    }
+
     /// Registered anew without the proof of a clean stop.
     pub fn doubt(&mut self, image: &Image) {
         let is_replica = |id: &TopicIdPartition| {
