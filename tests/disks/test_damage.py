@@ -1,5 +1,7 @@
 """Bytes on disk that turn into others: found, never served, and repaired from another replica."""
 
+import shutil
+import struct
 import time
 import urllib.request
 
@@ -8,7 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
                                    NewTopic, ResourceType)
 from harness import Cluster, protocol, wait_until
-from harness.logs import compare_replicas, read_checkpoint
+from harness.logs import ReplicaLog, compare_replicas, read_checkpoint
 from kafka.record import MemoryRecords
 from load import read_all
 
@@ -74,6 +76,19 @@ class Data:
             content = file.read()
             file.seek(content.index(b"x" * 500, len(content) // 2) + 100)
             file.write(b"y")
+
+    def misdate(self, id, epoch):
+        """Gives a batch in the middle of the first segment another leader epoch, which no checksum
+        covers."""
+        segment = sorted(self.replica(id).glob("*.log"))[0]
+        with open(segment, "r+b") as file:
+            content = file.read()
+            at = 0
+            while at < len(content) // 2:
+                at += 12 + struct.unpack_from(">i", content, at + 8)[0]
+            assert struct.unpack_from(">i", content, at + 12)[0] != epoch
+            file.seek(at + 12)
+            file.write(struct.pack(">i", epoch))
 
     def wait_synced(self, id):
         """Waits until a start would not look at the first segment: damage in it is no torn tail."""
@@ -210,6 +225,34 @@ def test_damage_that_compaction_meets_is_repaired_and_other_logs_are_compacted()
         data.check()
         aside, = data.set_aside(follower)
         assert any(b"xyx" in path.read_bytes() for path in aside.glob("*.log"))
+
+
+@pytest.mark.parametrize("kind", ["a wrong bit", "an epoch to come", "a later leader's epoch"])
+def test_a_follower_that_cannot_go_on_finds_its_leaders_damage(kind):
+    # Nobody else looks: no scrubber runs, and nothing is sent from memory.
+    overrides = {"min.insync.replicas": 2, "ottla.scrub.bytes.per.second": 0,
+                 "ottla.tail.cache.bytes": 0}
+    with Cluster("ottla", count=3, overrides=overrides) as cluster:
+        data = Data(cluster)
+        cluster.restart(cluster.leader(TOPIC))
+        data.in_sync()
+        data.write(100)
+        leader = cluster.leader(TOPIC)
+        follower = next(id for id in cluster.nodes if id != leader)
+        assert cluster.terminate(follower) == 0
+        shutil.rmtree(data.replica(follower))
+        match kind:
+            case "a wrong bit":
+                data.damage(leader)
+            case "an epoch to come":
+                data.misdate(leader, 1000)
+            case _:
+                data.misdate(leader, list(ReplicaLog(data.replica(leader)).batches())[-1].leader_epoch)
+        cluster.start_node(follower)
+        assert cluster.leader(TOPIC, other_than=leader) != leader
+        wait_rebuilt(data, leader)
+        data.write(500)
+        data.check()
 
 
 def test_the_only_copy_serves_what_is_sound_and_is_never_removed():

@@ -149,6 +149,12 @@ impl LogHandle {
         self.lock().examine(offset)
     }
 
+    /// Takes the batch that holds `offset` for damaged: its leader epoch, which this log believed, is
+    /// above that of what its leaders have next. As [`LogHandle::examine`] otherwise.
+    pub fn blame_epoch(&self, offset: Offset) -> Result<Option<Damage>, LogDirError> {
+        self.lock().blame_epoch(offset)
+    }
+
     /// What is known to be damaged, by rising offset; empty for a sound log. Takes no lock of the
     /// log: cheap enough for a look at every log now and then.
     pub fn damages(&self) -> Vec<Damage> {

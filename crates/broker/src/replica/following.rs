@@ -252,37 +252,43 @@ impl Partition {
     ) {
         let now = self.now();
         let wall = self.shared.env.clock.wall();
-        let mut has_future = false;
-        let appended = match batches_of_epoch(records, leader_epoch) {
-            Ok(fitting) => {
-                has_future = fitting.len() < records.len();
-                self.topic_metrics.replicated_in(fitting.len() as u64);
-                self.log.lock().append_as_follower(&fitting, wall)
-            }
-            Err(error) => Err(AppendError::Corrupt(error)),
+        let (fitting, unfit) = batches_of_epoch(records, leader_epoch);
+        let has_future = unfit.is_none() && fitting.len() < records.len();
+        let (end_offset, refused) = {
+            let mut log = self.log.lock();
+            let refused = log.append_as_follower(&fitting, wall).err();
+            (log.end_offset(), refused.or(unfit.map(AppendError::Corrupt)))
         };
+        let last_epoch = self.last_record_epoch();
         let Role::Following(follower, _) = &mut state.role else { return };
-        match appended {
-            Ok(end_offset) => {
-                let last_epoch = self.last_record_epoch();
-                self.metrics.log_end(end_offset);
-                follower.appended(now, end_offset, last_epoch, effects);
-                if has_future {
-                    // Asks again: a leader that is asked twice for the same looks at what it has.
-                    tracing::debug!(partition = %self.name, %leader_epoch, "batches of a later epoch");
-                    follower.failed(now);
-                }
-                if self.is_synced() || self.log.lock().wants_flush() {
-                    self.start_sync(state);
-                }
-            }
-            Err(error) => {
+        let has_moved = end_offset > follower.log().end_offset;
+        if has_moved {
+            self.metrics.log_end(end_offset);
+        }
+        // Also where only some of it is in: what is asked for next is what was refused.
+        follower.appended(now, end_offset, last_epoch, effects);
+        match &refused {
+            None => self.topic_metrics.replicated_in(fitting.len() as u64),
+            Some(error) => {
                 tracing::error!(partition = %self.name, %error, "cannot append from the leader");
-                if let AppendError::Io(error) = &error {
+                if let AppendError::Io(error) = error {
                     self.shared.failures.push(error);
                 }
-                follower.failed(now);
             }
+        }
+        if has_future {
+            tracing::debug!(partition = %self.name, %leader_epoch, "batches of a later epoch");
+        }
+        if has_future || refused.is_some() {
+            // Asks again: a leader that is asked twice for the same looks at what it has.
+            follower.failed(now);
+        }
+        let is_stale = matches!(refused, Some(AppendError::StaleLeaderEpoch { .. })) && !has_moved;
+        if is_stale && state.stale_chunks.is_one_too_many(leader_epoch, end_offset) {
+            self.blame_own_epoch(end_offset.plus(-1));
+        }
+        if has_moved && (self.is_synced() || self.log.lock().wants_flush()) {
+            self.start_sync(state);
         }
     }
 
@@ -328,22 +334,51 @@ impl Partition {
     }
 }
 
-/// The leading batches of a chunk that the leader of this epoch may have written (KAFKA-18723).
+/// The leading batches of a chunk that the leader of this epoch may have written (KAFKA-18723), and
+/// what is wrong with the one after them if it is no batch.
 fn batches_of_epoch(
     records: &Bytes,
     leader_epoch: LeaderEpoch,
-) -> Result<Bytes, records::BatchError> {
+) -> (Bytes, Option<records::BatchError>) {
     let mut epochs = Vec::new();
     let mut ends = Vec::new();
     let mut end = 0;
+    let mut unfit = None;
     for batch in records::batches(records) {
-        let header = batch?.header;
+        let header = match batch {
+            Ok(batch) => batch.header,
+            Err(error) => {
+                unfit = Some(error);
+                break;
+            }
+        };
         end += header.size();
         epochs.push(header.leader_epoch);
         ends.push(end);
     }
-    match epoch_batches_to_append(leader_epoch, epochs) {
-        0 => Ok(Bytes::new()),
-        count => Ok(records.slice(..ends[count - 1])),
+    let parsed = epochs.len();
+    let count = epoch_batches_to_append(leader_epoch, epochs);
+    let fitting = if count == 0 { Bytes::new() } else { records.slice(..ends[count - 1]) };
+    (fitting, unfit.filter(|_| count == parsed))
+}
+
+/// How often one leader's batches were older than what this log ends with, from the same offset.
+#[derive(Default)]
+pub(super) struct StaleChunks {
+    at: Option<(LeaderEpoch, Offset)>,
+    times: u32,
+}
+
+impl StaleChunks {
+    /// By then a leader that was wrong itself has found that out (it looks when asked again), and no
+    /// longer leads: it is this log whose last epoch is wrong.
+    const TIMES_MAX: u32 = 10;
+
+    /// Takes note of one more; true once in a series.
+    fn is_one_too_many(&mut self, leader_epoch: LeaderEpoch, offset: Offset) -> bool {
+        let at = Some((leader_epoch, offset));
+        self.times = if self.at == at { self.times.saturating_add(1) } else { 1 };
+        self.at = at;
+        self.times == StaleChunks::TIMES_MAX
     }
 }

@@ -10,6 +10,7 @@
 
 use super::failures::DirFailures;
 use super::fetcher::FollowLink;
+use super::following::StaleChunks;
 use super::isr::IsrQueue;
 use super::session::Session;
 use super::stall::{DirHealth, Phase};
@@ -81,6 +82,8 @@ pub(super) struct State {
     pub subscriptions: BTreeMap<NodeId, Subscription>,
     /// Where each follower last asked to be sent from.
     pub asked_from: BTreeMap<NodeId, Offset>,
+    /// Chunks of one leader that are older than this log's end.
+    pub stale_chunks: StaleChunks,
     /// The newest stream that each follower was heard on; older ones no longer count, nor do those
     /// that a former start of the follower opens late.
     pub newest_sessions: BTreeMap<NodeId, (BrokerEpoch, u64)>,
@@ -206,6 +209,7 @@ impl Partition {
                 fetch_waits: BTreeMap::new(),
                 subscriptions: BTreeMap::new(),
                 asked_from: BTreeMap::new(),
+                stale_chunks: StaleChunks::default(),
                 newest_sessions: BTreeMap::new(),
                 early: BTreeMap::new(),
                 is_syncing: false,

@@ -85,7 +85,8 @@ impl PartitionLog {
     /// Appends what a leader sent: one or more whole batches, kept byte for byte; the first must
     /// continue the log (a gap, as compaction leaves it, is allowed). CRCs are checked; producers'
     /// histories and epochs follow. Returns the new end offset. On an error the batches before
-    /// those that failed may be in the log: see the end offset.
+    /// those that failed may be in the log: see the end offset. Where a batch is refused, all before
+    /// it are: who asks for more from there asks for the very batch that is wrong.
     ///
     /// Where nothing was ever appended, the first batch may begin below the log's start: that of the
     /// leader lies within a batch where DeleteRecords has put it. The whole batch is kept, and the log
@@ -100,24 +101,25 @@ impl PartitionLog {
         // heard of it and rightly send records of earlier ones.
         self.epochs.truncate_end(self.end_offset);
         self.tail.clear();
-        // All is checked before anything is written.
-        let checked = self.check_replicated(records)?;
+        let (checked, refused) = self.check_replicated(records);
+        let length = checked.iter().map(|batch| batch.bytes.len()).sum();
         let start_offset = self.start_offset;
         let below = checked.first().map(|batch| batch.header.base_offset);
         if let Some(base) = below.filter(|base| *base < self.end_offset) {
             self.try_start_at(base).map_err(|error| self.poison("begin within a batch", error))?;
         }
-        let appended = self.append_checked(records, &checked, now);
+        let appended = self.append_checked(&records[..length], &checked, now);
         if self.end_offset >= start_offset {
             self.high_watermark = self.high_watermark.max(start_offset);
             self.advance_start_offset(start_offset);
         }
-        appended.map(|()| self.end_offset)
+        appended?;
+        refused.map_or(Ok(self.end_offset), Err)
     }
 
     fn append_checked(
         &mut self,
-        records: &Bytes,
+        records: &[u8],
         mut rest: &[Batch],
         now: Timestamp,
     ) -> Result<(), AppendError> {
@@ -135,26 +137,46 @@ impl PartitionLog {
         Ok(())
     }
 
-    fn check_replicated(&self, records: &Bytes) -> Result<Vec<Batch>, AppendError> {
-        let mut checked = Vec::new();
+    /// The batches up to the first that cannot follow the log, and what is wrong with that one.
+    fn check_replicated(&self, records: &Bytes) -> (Vec<Batch>, Option<AppendError>) {
+        let mut checked: Vec<Batch> = Vec::new();
         let mut end_offset = self.end_offset;
         let mut latest = self.epochs.latest();
         for batch in batches(records) {
-            let batch = batch?;
-            batch.check_crc()?;
-            let header = &batch.header;
-            let is_begun = checked.is_empty() && self.begins_within(header);
-            if header.base_offset < end_offset && !is_begun {
-                return Err(AppendError::OffsetMismatch { got: header.base_offset, end_offset });
+            let is_first = checked.is_empty();
+            let fitting = batch.map_err(AppendError::from).and_then(|batch| {
+                self.check_follows(&batch, end_offset, latest, is_first)?;
+                Ok(batch)
+            });
+            match fitting {
+                Ok(batch) => {
+                    end_offset = batch.header.end_offset();
+                    latest = batch.header.leader_epoch;
+                    checked.push(batch);
+                }
+                Err(error) => return (checked, Some(error)),
             }
-            if header.leader_epoch < latest {
-                return Err(AppendError::StaleLeaderEpoch { got: header.leader_epoch, latest });
-            }
-            end_offset = header.end_offset();
-            latest = header.leader_epoch;
-            checked.push(batch);
         }
-        Ok(checked)
+        (checked, None)
+    }
+
+    fn check_follows(
+        &self,
+        batch: &Batch,
+        end_offset: Offset,
+        latest: LeaderEpoch,
+        is_first: bool,
+    ) -> Result<(), AppendError> {
+        batch.check_crc()?;
+        let header = &batch.header;
+        let is_begun = is_first && self.begins_within(header);
+        if header.base_offset < end_offset && !is_begun {
+            return Err(AppendError::OffsetMismatch { got: header.base_offset, end_offset });
+        }
+        if header.leader_epoch < latest {
+            return Err(AppendError::StaleLeaderEpoch { got: header.leader_epoch, latest });
+        }
+        Ok(())
     }
 
     /// Whether a log without anything starts within this batch.

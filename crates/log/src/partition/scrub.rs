@@ -242,6 +242,20 @@ impl PartitionLog {
     /// Damage that is found is known to the log from then on. `None`: all is well, or there is no
     /// such record. Reads little (an index interval and a batch).
     pub fn examine(&self, offset: Offset) -> Result<Option<Damage>, LogDirError> {
+        self.judge(offset, |header| fits_epoch(header, self.start_offset, &self.epochs))
+    }
+
+    /// Takes the batch that holds `offset` for damaged: its leader epoch, which this log believed, is
+    /// above that of what its leaders have next.
+    pub fn blame_epoch(&self, offset: Offset) -> Result<Option<Damage>, LogDirError> {
+        self.judge(offset, |_| false)
+    }
+
+    fn judge(
+        &self,
+        offset: Offset,
+        has_right_epoch: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<Damage>, LogDirError> {
         self.check_open()?;
         if offset < self.start_offset || offset >= self.end_offset {
             return Ok(None);
@@ -261,7 +275,7 @@ impl PartitionLog {
                 Ok(Some(found)) if found.header.last_offset() < offset => {
                     expected = found.header.end_offset();
                 }
-                Ok(Some(found)) if !fits_epoch(&found.header, self.start_offset, &self.epochs) => {
+                Ok(Some(found)) if !has_right_epoch(&found.header) => {
                     break (position, OTHER_EPOCH);
                 }
                 Ok(Some(_) | None) => return Ok(None),

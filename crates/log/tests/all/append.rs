@@ -133,16 +133,41 @@ fn a_follower_keeps_the_leaders_bytes() {
 }
 
 #[test]
-fn a_damaged_replicated_batch_writes_nothing() {
+fn a_damaged_replicated_batch_is_refused_with_all_that_follows() {
     let mut leader = World::new(small()).create();
-    append(&mut leader, 2);
-    append(&mut leader, 2);
-    let mut all: Vec<u8> = read_all(&leader).iter().flat_map(|b| b.bytes.to_vec()).collect();
-    *all.last_mut().unwrap() ^= 1;
+    for _ in 0..3 {
+        append(&mut leader, 2);
+    }
+    let batches = read_all(&leader);
+    let mut all: Vec<u8> = batches.iter().flat_map(|b| b.bytes.to_vec()).collect();
+    let before = batches[0].bytes.len();
+    all[before + batches[1].bytes.len() - 1] ^= 1;
     let mut follower = World::new(small()).create();
     let error = follower.append_as_follower(&all.into(), Timestamp(1)).unwrap_err();
     assert_eq!(error.code(), ErrorCode::CorruptMessage);
-    assert_eq!((follower.end_offset(), follower.size()), (Offset(0), 0));
+    assert_eq!((follower.end_offset(), follower.size()), (Offset(2), before as u64));
+    assert_eq!(read_all(&follower), batches[..1]);
+}
+
+#[test]
+fn a_batch_whose_epoch_was_believed_is_damage_once_it_is_blamed() {
+    let mut leader = World::new(small()).create();
+    for epoch in [0, 0, 3] {
+        leader.append_as_leader(&batch_at(&[1, 2], 1), LeaderEpoch(epoch), Timestamp(1)).unwrap();
+    }
+    let mut all: Vec<u8> = read_all(&leader).iter().flat_map(|b| b.bytes.to_vec()).collect();
+    let first = read_all(&leader)[0].bytes.len();
+    // The epoch is outside of the checksum.
+    all[12 + 3] = 1;
+    let mut follower = World::new(small()).create();
+    let error = follower.append_as_follower(&all.into(), Timestamp(1)).unwrap_err();
+    assert!(matches!(error, AppendError::StaleLeaderEpoch { .. }), "{error}");
+    assert_eq!(follower.end_offset(), Offset(2));
+    assert_eq!(follower.examine(Offset(1)).unwrap(), None, "it fits what the log believes");
+    let damage = follower.blame_epoch(Offset(1)).unwrap().expect("damage");
+    assert_eq!((damage.offset, damage.end_offset, damage.position), (Offset(0), Offset(2), 0));
+    assert_eq!(follower.damages(), [damage]);
+    assert_eq!(follower.size(), first as u64, "nothing is removed");
 }
 
 #[test]
