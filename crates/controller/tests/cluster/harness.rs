@@ -1,6 +1,7 @@
 //! Controllers in threads of their own, each with its own runtime as in production, over loopback
 //! and real files. Killing one drops its runtime: nothing is flushed, handed over or said.
 
+use crate::failing_disk::FailingDisk;
 use controller::{Controller, ControllerOptions, QuorumSource, StartError, Status, Voter};
 use env::Env;
 use hyper_util::rt::TokioIo;
@@ -11,6 +12,7 @@ use rpc::controller::submit_response::Outcome;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tonic::transport::{Channel, Endpoint};
@@ -29,6 +31,7 @@ pub struct Node {
     end: Option<oneshot::Sender<End>>,
     thread: Option<std::thread::JoinHandle<()>>,
     pub status: watch::Receiver<Status>,
+    pub disk: FailingDisk,
 }
 
 impl Node {
@@ -100,11 +103,12 @@ async fn serve(address: String, routes: tonic::service::Routes, env: Env) {
 pub fn start(options: ControllerOptions) -> Result<Node, StartError> {
     let (started, starting) = std::sync::mpsc::channel();
     let (end, mut ending) = oneshot::channel();
+    let disk = FailingDisk::default();
+    let env = Env { disk: Arc::new(disk.clone()), ..Env::real() };
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime");
         runtime.block_on(async move {
-            let env = Env::real();
             let address = options.advertised_address.clone();
             let controller = match Controller::start(options, env.clone()).await {
                 Ok(controller) => controller,
@@ -122,7 +126,7 @@ pub fn start(options: ControllerOptions) -> Result<Node, StartError> {
     };
     let thread = env::tasks::thread("node", run);
     let status = starting.recv().expect("a node says how its start went")?;
-    Ok(Node { end: Some(end), thread: Some(thread), status })
+    Ok(Node { end: Some(end), thread: Some(thread), status, disk })
 }
 
 /// Starts a node whose directory may still be held by the writer of the one just killed.

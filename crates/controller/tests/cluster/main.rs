@@ -5,6 +5,8 @@ mod broker;
 mod detection;
 mod directories;
 mod elections;
+mod failing_disk;
+mod failures;
 mod harness;
 mod submits;
 
