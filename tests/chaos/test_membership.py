@@ -1,9 +1,11 @@
 """Brokers come, and disks go, under load."""
 
+import shutil
 import time
 
 import pytest
-from harness import wait_until
+from confluent_kafka.admin import AdminClient, NewTopic
+from harness import batch, wait_until
 from scenario import Scenario
 
 
@@ -106,3 +108,43 @@ def test_only_a_replica_that_has_everything_for_certain_leads(cluster, reported,
         s.faults.start(leader)
         s.heal()
     reported(s.finish())
+
+
+def test_a_partition_made_while_others_were_away_outlives_the_only_disk_it_had(cluster, request):
+    """Below `min.insync.replicas` nothing was acknowledged by all, so those that were away lack
+    nothing that was."""
+    if request.config.getoption("--system") != "ottla":
+        pytest.skip("elsewhere its first leader is waited for, empty or not")
+    there, *away = brokers = [cluster.add_broker() for _ in range(3)]
+    for id in brokers:
+        cluster.start_node(id)
+    for id in away:
+        assert cluster.terminate(id) == 0
+    topic = NewTopic("t", 1, replica_assignment=[brokers], config={"min.insync.replicas": "2"})
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+
+    def is_made():
+        # Until they are known to be away, all of them would be in the ISR.
+        if set(cluster.metadata(of=1).brokers) & set(away):
+            return False
+        admin.create_topics([topic])["t"].result(30)
+        return True
+    wait_until(is_made, 30, "a topic of one live broker")
+    state = lambda: cluster.metadata(["t"], of=1).topics["t"][0]
+    assert (state().leader, state().isr) == (there, [there])
+    value = lambda text: batch.Batch([(int(time.time() * 1000), b"k", text)]).encode()
+    alone = batch.produce(cluster.nodes[there].address, "t", value(b"lost"), acks=1)
+    refused = batch.produce(cluster.nodes[there].address, "t", value(b"refused"))
+    assert (alone.error, refused.error) == (0, 19), "NOT_ENOUGH_REPLICAS"
+
+    cluster.kill(there)
+    shutil.rmtree(cluster.data_directory(there))
+    for id in away:
+        cluster.start_node(id, wait=False)
+    wait_until(lambda: state().leader in away and set(state().isr) == set(away), 30, "their leading")
+    address = cluster.nodes[state().leader].address
+    kept = batch.produce(address, "t", value(b"kept"))
+    assert (kept.error, kept.base_offset) == (0, 0)
+    cluster.start_node(there)
+    cluster.wait_in_sync("t")
+    assert cluster.end_offset("t") == 1

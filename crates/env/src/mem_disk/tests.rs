@@ -157,3 +157,15 @@ fn a_file_takes_space_until_neither_a_name_nor_a_crash_nor_a_user_leads_to_it() 
     assert_eq!(disk.used(), 0);
     assert!(!disk.exists(path) && !disk.exists(Path::new("/e/a")));
 }
+
+#[test]
+fn a_file_or_directory_that_is_renamed_to_its_own_name_stays() {
+    let disk = disk();
+    let path = Path::new("/d/a");
+    disk.open(path, Open::Create).unwrap().write_all_at(b"kept", 0).unwrap();
+    disk.rename(path, path).unwrap();
+    disk.rename(Path::new("/d"), Path::new("/d")).unwrap();
+    assert_eq!(read_file(&disk, path).unwrap(), &b"kept"[..]);
+    let missing = Path::new("/d/b");
+    assert!(disk.rename(missing, missing).is_err());
+}
