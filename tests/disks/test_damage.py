@@ -78,17 +78,23 @@ class Data:
             file.write(b"y")
 
     def misdate(self, id, epoch):
-        """Gives a batch in the middle of the first segment another leader epoch, which no checksum
-        covers."""
+        self.damage_header(id, 12, ">i", lambda _: epoch)
+
+    def misplace(self, id):
+        self.damage_header(id, 0, ">q", lambda base: base + 128)
+
+    def damage_header(self, id, at, format, change):
+        """Changes a field of a batch in the middle of the first segment that no checksum covers."""
         segment = sorted(self.replica(id).glob("*.log"))[0]
         with open(segment, "r+b") as file:
             content = file.read()
-            at = 0
-            while at < len(content) // 2:
-                at += 12 + struct.unpack_from(">i", content, at + 8)[0]
-            assert struct.unpack_from(">i", content, at + 12)[0] != epoch
-            file.seek(at + 12)
-            file.write(struct.pack(">i", epoch))
+            batch = 0
+            while batch < len(content) // 2:
+                batch += 12 + struct.unpack_from(">i", content, batch + 8)[0]
+            old, = struct.unpack_from(format, content, batch + at)
+            assert change(old) != old
+            file.seek(batch + at)
+            file.write(struct.pack(format, change(old)))
 
     def wait_synced(self, id):
         """Waits until a start would not look at the first segment: damage in it is no torn tail."""
@@ -227,11 +233,15 @@ def test_damage_that_compaction_meets_is_repaired_and_other_logs_are_compacted()
         assert any(b"xyx" in path.read_bytes() for path in aside.glob("*.log"))
 
 
-@pytest.mark.parametrize("kind", ["a wrong bit", "an epoch to come", "a later leader's epoch"])
+@pytest.mark.parametrize("kind", ["a wrong bit", "a wrong offset", "an epoch to come",
+                                  "a later leader's epoch", "the same, each batch sent alone"])
 def test_a_follower_that_cannot_go_on_finds_its_leaders_damage(kind):
     # Nobody else looks: no scrubber runs, and nothing is sent from memory.
     overrides = {"min.insync.replicas": 2, "ottla.scrub.bytes.per.second": 0,
                  "ottla.tail.cache.bytes": 0}
+    if kind == "the same, each batch sent alone":
+        # The follower believes the epoch before it sees the next batch, and is built anew, too.
+        overrides["replica.fetch.max.bytes"] = 1
     with Cluster("ottla", count=3, overrides=overrides) as cluster:
         data = Data(cluster)
         cluster.restart(cluster.leader(TOPIC))
@@ -244,6 +254,8 @@ def test_a_follower_that_cannot_go_on_finds_its_leaders_damage(kind):
         match kind:
             case "a wrong bit":
                 data.damage(leader)
+            case "a wrong offset":
+                data.misplace(leader)
             case "an epoch to come":
                 data.misdate(leader, 1000)
             case _:
@@ -253,6 +265,8 @@ def test_a_follower_that_cannot_go_on_finds_its_leaders_damage(kind):
         wait_rebuilt(data, leader)
         data.write(500)
         data.check()
+        alone = kind == "the same, each batch sent alone"
+        assert bool(data.set_aside(follower)) == alone
 
 
 def test_the_only_copy_serves_what_is_sound_and_is_never_removed():

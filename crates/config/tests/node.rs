@@ -52,7 +52,7 @@ fn a_stock_kafka_file_starts_a_node() {
     let names: Vec<&str> =
         config.network.listeners.iter().map(|listener| listener.name.as_str()).collect();
     assert_eq!(names, ["PLAINTEXT", "CONTROLLER", "GRPC"]);
-    assert_eq!(config.warnings.len(), 4, "{:#?}", config.warnings);
+    assert_eq!(config.warnings.len(), 5, "{:#?}", config.warnings);
 }
 
 #[test]

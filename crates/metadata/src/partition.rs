@@ -20,12 +20,12 @@ pub struct Partition {
     /// what was committed, and nobody was eligible.
     pub isr: Vec<NodeId>,
     /// Eligible leader replicas (KIP-966): those that left the ISR while it was below
-    /// `min.insync.replicas`, or brought it there, or were away when the partition was made with
-    /// fewer than that in sync (no KIP has these). They hold every committed record and may lead
+    /// `min.insync.replicas`, or brought it there. They hold every committed record and may lead
     /// where no member of the ISR is live. Disjoint from `isr`; empty while that holds the minimum.
     pub elr: Vec<NodeId>,
     /// Replicas that were in `isr` or `elr` and may have lost records since, while `isr` was below
-    /// the minimum (KIP-966). They lead where both are empty. One of `isr` is among them where it is
+    /// the minimum (KIP-966), and those that were away when the partition was made with fewer than
+    /// that in sync (no KIP has these). They lead where both are empty. One of `isr` is among them where it is
     /// the last and nobody is eligible: it is the one to wait for, and [`Partition::known_isr`] does
     /// not name it.
     pub last_known_elr: Vec<NodeId>,

@@ -40,6 +40,22 @@ fn collect(root: &Path, directory: &Path, endings: &[&str], sources: &mut Vec<So
     }
 }
 
+/// The names of public fields of structs.
+pub fn public_fields(text: &str) -> Vec<String> {
+    let field = |line: &str| {
+        let (name, _) = line.strip_prefix("    pub ")?.split_once(": ")?;
+        name.chars().all(|c| c.is_ascii_lowercase() || c == '_').then(|| name.to_owned())
+    };
+    text.lines().filter_map(field).collect()
+}
+
+/// Whether a field of this name is read: `.name`, and no longer name.
+pub fn reads(text: &str, field: &str) -> bool {
+    let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let found = |(at, _): (usize, &str)| is_end(&text[at + 1 + field.len()..]);
+    text.match_indices(&format!(".{field}")).any(found)
+}
+
 /// Functions and files that are longer than the limit and their waivers, and waivers that are
 /// looser than need be.
 pub fn lengths(sources: &[Source]) -> Vec<String> {

@@ -32,6 +32,26 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
+fn every_setting_of_a_node_is_read_by_somebody() {
+    let sources = source::files(&root(), &[".rs"]);
+    let settings = sources.iter().find(|source| source.path == "crates/config/src/node/mod.rs");
+    let fields = source::public_fields(&settings.expect("the settings are there").text);
+    assert!(fields.len() > 60, "the settings were not found: {fields:?}");
+    let is_reader = |path: &str| {
+        path.starts_with("crates/") && path.contains("/src/") && !path.contains("/config/src/node/")
+    };
+    let readers: Vec<_> = sources.iter().filter(|source| is_reader(&source.path)).collect();
+    let is_read = |field: &&String| readers.iter().any(|one| source::reads(&one.text, field));
+    let unread = fields.iter().filter(|field| !is_read(field));
+    let problem = |field| {
+        format!(
+            "{field} is read from a node's file and by nobody: the key is `later` or `unneeded`"
+        )
+    };
+    check(&unread.map(problem).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_crate_takes_the_lints_of_the_workspace() {
     let manifests = source::files(&root(), &["Cargo.toml"]);
     // The fuzzers are a workspace of their own, since their runner adds flags to everything.

@@ -263,10 +263,10 @@ impl Partition {
         let Role::Following(follower, _) = &mut state.role else { return };
         let has_moved = end_offset > follower.log().end_offset;
         if has_moved {
+            // Also where only some of it is in: what is asked for next is what was refused.
             self.metrics.log_end(end_offset);
+            follower.appended(now, end_offset, last_epoch, effects);
         }
-        // Also where only some of it is in: what is asked for next is what was refused.
-        follower.appended(now, end_offset, last_epoch, effects);
         match &refused {
             None => self.topic_metrics.replicated_in(fitting.len() as u64),
             Some(error) => {
@@ -279,12 +279,12 @@ impl Partition {
         if has_future {
             tracing::debug!(partition = %self.name, %leader_epoch, "batches of a later epoch");
         }
-        if has_future || refused.is_some() {
+        if !has_moved || has_future || refused.is_some() {
             // Asks again: a leader that is asked twice for the same looks at what it has.
             follower.failed(now);
         }
         let is_stale = matches!(refused, Some(AppendError::StaleLeaderEpoch { .. })) && !has_moved;
-        if is_stale && state.stale_chunks.is_one_too_many(leader_epoch, end_offset) {
+        if is_stale && state.stale_chunks.are_too_many(leader_epoch, end_offset) {
             self.blame_own_epoch(end_offset.plus(-1));
         }
         if has_moved && (self.is_synced() || self.log.lock().wants_flush()) {
@@ -370,15 +370,15 @@ pub(super) struct StaleChunks {
 }
 
 impl StaleChunks {
-    /// By then a leader that was wrong itself has found that out (it looks when asked again), and no
-    /// longer leads: it is this log whose last epoch is wrong.
-    const TIMES_MAX: u32 = 10;
+    /// By then, some five seconds, a leader that was wrong itself has found that out (it looks when
+    /// asked again) and no longer sends what it has there: it is this log whose last epoch is wrong.
+    const TIMES_MAX: u32 = 50;
 
-    /// Takes note of one more; true once in a series.
-    fn is_one_too_many(&mut self, leader_epoch: LeaderEpoch, offset: Offset) -> bool {
+    /// Takes note of one more.
+    fn are_too_many(&mut self, leader_epoch: LeaderEpoch, offset: Offset) -> bool {
         let at = Some((leader_epoch, offset));
         self.times = if self.at == at { self.times.saturating_add(1) } else { 1 };
         self.at = at;
-        self.times == StaleChunks::TIMES_MAX
+        self.times >= StaleChunks::TIMES_MAX
     }
 }

@@ -20,7 +20,7 @@
 use super::manager::ReplicaManager;
 use super::partition::Partition;
 use crate::context::BrokerCore;
-use log::{Damage, DamagedLog, LogDirError, LogHandle};
+use log::{DamagedLog, LogDirError};
 use metadata::{Command, FailReplicas, Image, Reply};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -203,23 +203,10 @@ impl Partition {
 
     /// A follower has asked from here twice and got no further: perhaps what it was sent is damaged.
     pub(super) fn examine(self: &Arc<Self>, offset: Offset) {
-        self.look(move |log| log.examine(offset));
-    }
-
-    /// What this log ends with has a later epoch than what its leader has next, and that leader has
-    /// had the time to look at its own.
-    pub(super) fn blame_own_epoch(self: &Arc<Self>, offset: Offset) {
-        self.look(move |log| log.blame_epoch(offset));
-    }
-
-    fn look<L>(self: &Arc<Self>, look: L)
-    where
-        L: FnOnce(&LogHandle) -> Result<Option<Damage>, LogDirError> + Send + 'static,
-    {
         let partition = self.clone();
         self.shared.tasks.spawn(async move {
             let log = partition.log.clone();
-            match env::tasks::blocking(move || look(&log)).await {
+            match env::tasks::blocking(move || log.examine(offset)).await {
                 // The log has noted and told it.
                 Ok(_) => {}
                 Err(error) => {
@@ -228,5 +215,23 @@ impl Partition {
                 }
             }
         });
+    }
+
+    /// The batch that this log ends with has a later epoch than what its leader has next, and that
+    /// leader has had the time to look at its own. Not while the image counts on this replica: it
+    /// could be the next to lead, and the batch would be refused. Under the lock of the role that
+    /// was refused; reads a batch.
+    pub(super) fn blame_own_epoch(&self, last_offset: Offset) {
+        if self.is_member.load(Ordering::Acquire) {
+            return;
+        }
+        match self.log.blame_epoch(last_offset) {
+            // The log has noted and told it.
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(partition = %self.name, %error, "cannot read");
+                self.shared.failures.push(&error);
+            }
+        }
     }
 }

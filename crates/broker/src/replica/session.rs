@@ -19,8 +19,6 @@ use tokio::sync::{Notify, mpsc};
 use tonic::Status;
 use types::{BrokerEpoch, Monotonic, NodeId, PartitionIndex, TopicIdPartition, Uuid};
 
-/// Most bytes of records in one chunk of one partition (`replica.fetch.max.bytes`' default).
-const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of records in one response: more only delays its first chunk.
 const RESPONSE_BYTES_MAX: usize = 2 << 20;
 /// How long a move of the high watermark may wait for records to travel with.
@@ -138,11 +136,13 @@ impl Session {
             let mut queue = self.lock();
             (std::mem::take(&mut queue.ready), std::mem::take(&mut queue.dirty), queue.last)
         };
-        let mut budget = RESPONSE_BYTES_MAX;
+        let limits = &manager.core().config.replication;
+        let chunk_max = limits.fetch_max_bytes as usize;
+        let mut budget = RESPONSE_BYTES_MAX.min(limits.fetch_response_max_bytes as usize);
         while budget > 0 && self.credit_bytes.load(Ordering::Acquire) > 0 {
             let Some(id) = take_turn(&mut dirty, &mut last) else { break };
             let Some(partition) = manager.partition(&id) else { continue };
-            let Some(chunk) = partition.next_chunk(self, CHUNK_BYTES_MAX.min(budget)) else {
+            let Some(chunk) = partition.next_chunk(self, chunk_max.min(budget)) else {
                 continue;
             };
             budget = budget.saturating_sub(chunk.records.len());

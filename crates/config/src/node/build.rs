@@ -22,7 +22,7 @@ pub(super) fn build(properties: Properties) -> Result<NodeConfig, ConfigErrors> 
     let liveness = liveness(&values);
     let groups = groups(&values);
     let replication = replication(&values);
-    problems.extend(timing_problems(&quorum, &liveness, &groups, &replication));
+    problems.extend(timing_problems(&quorum, &liveness, &groups));
     let (Some(network), true) = (network, problems.is_empty()) else {
         return Err(ConfigErrors(problems));
     };
@@ -145,9 +145,8 @@ fn quorum(values: &Values<'_>) -> Result<QuorumConfig, ConfigError> {
         heartbeat_interval: values.ms("ottla.raft.heartbeat.interval.ms"),
         election_timeout_min: values.ms("ottla.raft.election.timeout.min.ms"),
         election_timeout_max: values.ms("ottla.raft.election.timeout.max.ms"),
-        snapshot_bytes: values.u64("metadata.log.max.record.bytes.between.snapshots"),
         snapshot_entries: values.u64("ottla.metadata.log.max.entries.between.snapshots"),
-        log_preallocate_bytes: values.u64("ottla.raft.log.preallocate.bytes"),
+        log_segment_bytes: values.u64("ottla.raft.log.segment.bytes"),
         metadata_dir,
     })
 }
@@ -191,7 +190,6 @@ fn timing_problems(
     quorum: &QuorumConfig,
     liveness: &LivenessConfig,
     groups: &GroupConfig,
-    replication: &ReplicationConfig,
 ) -> Vec<ConfigError> {
     let rules = [
         (
@@ -209,10 +207,6 @@ fn timing_problems(
         (
             groups.min_session_timeout <= groups.max_session_timeout,
             "group.min.session.timeout.ms must be at most group.max.session.timeout.ms",
-        ),
-        (
-            replication.fetch_wait_max <= replication.lag_time_max,
-            "replica.fetch.wait.max.ms must be at most replica.lag.time.max.ms",
         ),
     ];
     let broken = rules.iter().filter(|(holds, _)| !holds);
@@ -233,7 +227,6 @@ fn requests(values: &Values<'_>) -> RequestConfig {
         connection_inflight_max: values.u32("ottla.connection.inflight.max"),
         fetch_max_bytes: values.u32("fetch.max.bytes"),
         fetch_transfer: FetchTransfer::of(values.text("ottla.fetch.transfer")),
-        fetch_session_slots: values.u32("max.incremental.fetch.session.cache.slots"),
         max_request_partitions: values.u32("max.request.partition.size.limit"),
         request_timeout: values.ms("request.timeout.ms"),
         delete_topic_enable: values.bool("delete.topic.enable"),
@@ -245,7 +238,6 @@ fn liveness(values: &Values<'_>) -> LivenessConfig {
     LivenessConfig {
         heartbeat_interval: values.ms("broker.heartbeat.interval.ms"),
         session_timeout: values.ms("broker.session.timeout.ms"),
-        registration_timeout: values.ms("initial.broker.registration.timeout.ms"),
         controlled_shutdown: values.bool("controlled.shutdown.enable"),
         shutdown_timeout: values.ms("ottla.shutdown.timeout.ms"),
     }
@@ -258,14 +250,10 @@ fn replication(values: &Values<'_>) -> ReplicationConfig {
             .filter(|limit| !limit.is_zero()),
         fetch_max_bytes: values.u32("replica.fetch.max.bytes"),
         fetch_response_max_bytes: values.u32("replica.fetch.response.max.bytes"),
-        fetch_wait_max: values.ms("replica.fetch.wait.max.ms"),
-        fetch_backoff: values.ms("replica.fetch.backoff.ms"),
-        fetchers: values.u32("num.replica.fetchers"),
         high_watermark_checkpoint_interval: values
             .ms("replica.high.watermark.checkpoint.interval.ms"),
         auto_leader_rebalance: values.bool("auto.leader.rebalance.enable"),
         leader_imbalance_check_interval: values.seconds("leader.imbalance.check.interval.seconds"),
-        unclean_election_interval: values.ms("unclean.leader.election.interval.ms"),
     }
 }
 
@@ -275,8 +263,6 @@ fn storage(values: &Values<'_>) -> StorageConfig {
         recovery_threads_per_dir: values.u32("num.recovery.threads.per.data.dir"),
         retention_check_interval: values.ms("log.retention.check.interval.ms"),
         recovery_point_checkpoint_interval: values.ms("log.flush.offset.checkpoint.interval.ms"),
-        log_start_checkpoint_interval: values.ms("log.flush.start.offset.checkpoint.interval.ms"),
-        initial_task_delay: values.ms("log.initial.task.delay.ms"),
         producer_id_expiration: values.ms("producer.id.expiration.ms"),
         cleaner_enable: values.bool("log.cleaner.enable"),
         cleaner: CleanerConfig::resolve(&Layers::fixed(values.0)),
@@ -300,8 +286,6 @@ fn groups(values: &Values<'_>) -> GroupConfig {
         initial_rebalance_delay: values.ms("group.initial.rebalance.delay.ms"),
         max_size: values.u32("group.max.size"),
         offset_metadata_max_bytes: values.u32("offset.metadata.max.bytes"),
-        offsets_retention: values.minutes("offsets.retention.minutes"),
-        offsets_retention_check_interval: values.ms("offsets.retention.check.interval.ms"),
         offsets_commit_timeout: values.ms("offsets.commit.timeout.ms"),
     }
 }
@@ -315,6 +299,5 @@ fn internal_topics(values: &Values<'_>) -> InternalTopicConfig {
         transactions_replication_factor: values.u16("transaction.state.log.replication.factor"),
         transactions_min_isr: values.u32("transaction.state.log.min.isr"),
         transactions_segment_bytes: values.u32("transaction.state.log.segment.bytes"),
-        transaction_max_timeout: values.ms("transaction.max.timeout.ms"),
     }
 }

@@ -26,11 +26,10 @@ pub(super) struct Place {
 pub(super) fn network(values: &Values<'_>, place: &Place) -> Result<NetworkConfig, ConfigError> {
     let listeners = listeners(values, place)?;
     let advertised = advertised(values, &listeners)?;
-    let inter_broker_listener = inter_broker(values, &listeners)?;
+    check_inter_broker(values, &listeners)?;
     Ok(NetworkConfig {
         listeners,
         advertised,
-        inter_broker_listener,
         http: http(values)?,
         max_connections: values.u32("max.connections"),
         max_connections_per_ip: values.u32("max.connections.per.ip"),
@@ -148,25 +147,19 @@ fn is_any(host: &str) -> bool {
     matches!(host, "" | "0.0.0.0" | "[::]")
 }
 
-fn inter_broker(
-    values: &Values<'_>,
-    listeners: &[Listener],
-) -> Result<Option<String>, ConfigError> {
-    let of_clients = |listener: &&Listener| listener.role == ListenerRole::Kafka;
-    let Some(name) = values.optional("inter.broker.listener.name") else {
-        return Ok(listeners.iter().find(of_clients).map(|listener| listener.name.clone()));
-    };
-    let found = listeners.iter().find(|listener| listener.name.eq_ignore_ascii_case(name));
-    match found {
-        Some(listener) => Ok(Some(listener.name.clone())),
-        // A controller's stock file names the brokers' listener, which it does not have itself.
-        None if !listeners.iter().any(|listener| of_clients(&listener)) => Ok(None),
-        None => Err(ConfigError::InvalidValue {
-            name: "inter.broker.listener.name".to_owned(),
-            value: name.to_owned(),
-            reason: "it is not in listeners".to_owned(),
-        }),
+fn check_inter_broker(values: &Values<'_>, listeners: &[Listener]) -> Result<(), ConfigError> {
+    let Some(name) = values.optional("inter.broker.listener.name") else { return Ok(()) };
+    let is_there = listeners.iter().any(|listener| listener.name.eq_ignore_ascii_case(name));
+    // A controller's stock file names the brokers' listener, which it does not have itself.
+    let has_clients = listeners.iter().any(|listener| listener.role == ListenerRole::Kafka);
+    if is_there || !has_clients {
+        return Ok(());
     }
+    Err(ConfigError::InvalidValue {
+        name: "inter.broker.listener.name".to_owned(),
+        value: name.to_owned(),
+        reason: "it is not in listeners".to_owned(),
+    })
 }
 
 fn http(values: &Values<'_>) -> Result<Option<HttpListener>, ConfigError> {

@@ -52,8 +52,6 @@ pub struct NetworkConfig {
     /// What clients and other nodes are told, one per listener, in the same order. An empty host is
     /// the machine's name (see [`NodeConfig::advertise_as`]), port 0 the port that was bound.
     pub advertised: Vec<Endpoint>,
-    /// `inter.broker.listener.name`, or the first Kafka listener.
-    pub inter_broker_listener: Option<String>,
     /// `ottla.http.listener` as host:port; `None` where it is empty (no HTTP).
     pub http: Option<HttpListener>,
     /// `max.connections`
@@ -83,8 +81,6 @@ pub struct RequestConfig {
     pub fetch_max_bytes: u32,
     /// `ottla.fetch.transfer`
     pub fetch_transfer: FetchTransfer,
-    /// `max.incremental.fetch.session.cache.slots`
-    pub fetch_session_slots: u32,
     /// `max.request.partition.size.limit`
     pub max_request_partitions: u32,
     /// `request.timeout.ms`
@@ -118,12 +114,10 @@ pub struct QuorumConfig {
     pub election_timeout_min: Duration,
     /// `ottla.raft.election.timeout.max.ms`
     pub election_timeout_max: Duration,
-    /// `metadata.log.max.record.bytes.between.snapshots`
-    pub snapshot_bytes: u64,
     /// `ottla.metadata.log.max.entries.between.snapshots`
     pub snapshot_entries: u64,
-    /// `ottla.raft.log.preallocate.bytes`
-    pub log_preallocate_bytes: u64,
+    /// `ottla.raft.log.segment.bytes`
+    pub log_segment_bytes: u64,
     /// `metadata.log.dir`, or the first of `log.dirs`.
     pub metadata_dir: PathBuf,
 }
@@ -135,8 +129,6 @@ pub struct LivenessConfig {
     pub heartbeat_interval: Duration,
     /// `broker.session.timeout.ms`
     pub session_timeout: Duration,
-    /// `initial.broker.registration.timeout.ms`
-    pub registration_timeout: Duration,
     /// `controlled.shutdown.enable`
     pub controlled_shutdown: bool,
     /// `ottla.shutdown.timeout.ms`: a clean stop takes no longer.
@@ -152,22 +144,14 @@ pub struct ReplicationConfig {
     pub slow_follower_max: Option<Duration>,
     /// `replica.fetch.max.bytes`: per partition and chunk.
     pub fetch_max_bytes: u32,
-    /// `replica.fetch.response.max.bytes`: per chunk of a replica stream.
+    /// `replica.fetch.response.max.bytes`: per message of a replica stream.
     pub fetch_response_max_bytes: u32,
-    /// `replica.fetch.wait.max.ms`
-    pub fetch_wait_max: Duration,
-    /// `replica.fetch.backoff.ms`
-    pub fetch_backoff: Duration,
-    /// `num.replica.fetchers`
-    pub fetchers: u32,
     /// `replica.high.watermark.checkpoint.interval.ms`
     pub high_watermark_checkpoint_interval: Duration,
     /// `auto.leader.rebalance.enable`
     pub auto_leader_rebalance: bool,
     /// `leader.imbalance.check.interval.seconds`
     pub leader_imbalance_check_interval: Duration,
-    /// `unclean.leader.election.interval.ms`
-    pub unclean_election_interval: Duration,
 }
 
 /// Directories and upkeep of the log.
@@ -181,10 +165,6 @@ pub struct StorageConfig {
     pub retention_check_interval: Duration,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub recovery_point_checkpoint_interval: Duration,
-    /// `log.flush.start.offset.checkpoint.interval.ms`
-    pub log_start_checkpoint_interval: Duration,
-    /// `log.initial.task.delay.ms`
-    pub initial_task_delay: Duration,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration: Duration,
     /// `log.cleaner.enable`
@@ -239,10 +219,6 @@ pub struct GroupConfig {
     pub max_size: u32,
     /// `offset.metadata.max.bytes`
     pub offset_metadata_max_bytes: u32,
-    /// `offsets.retention.minutes`
-    pub offsets_retention: Duration,
-    /// `offsets.retention.check.interval.ms`
-    pub offsets_retention_check_interval: Duration,
     /// `offsets.commit.timeout.ms`
     pub offsets_commit_timeout: Duration,
 }
@@ -264,8 +240,6 @@ pub struct InternalTopicConfig {
     pub transactions_min_isr: u32,
     /// `transaction.state.log.segment.bytes`
     pub transactions_segment_bytes: u32,
-    /// `transaction.max.timeout.ms`
-    pub transaction_max_timeout: Duration,
 }
 
 impl NodeConfig {

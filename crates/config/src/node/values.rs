@@ -56,8 +56,4 @@ impl<'a> Values<'a> {
     pub(super) fn seconds(&self, name: &str) -> Duration {
         Duration::from_secs(self.u64(name))
     }
-
-    pub(super) fn minutes(&self, name: &str) -> Duration {
-        Duration::from_secs(self.u64(name).saturating_mul(60))
-    }
 }

@@ -86,7 +86,8 @@ impl PartitionLog {
     /// continue the log (a gap, as compaction leaves it, is allowed). CRCs are checked; producers'
     /// histories and epochs follow. Returns the new end offset. On an error the batches before
     /// those that failed may be in the log: see the end offset. Where a batch is refused, all before
-    /// it are: who asks for more from there asks for the very batch that is wrong.
+    /// it are that nothing speaks against: who asks for more from there asks for the very batch that
+    /// is wrong, or the one before it.
     ///
     /// Where nothing was ever appended, the first batch may begin below the log's start: that of the
     /// leader lies within a batch where DeleteRecords has put it. The whole batch is kept, and the log
@@ -137,11 +138,14 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// The batches up to the first that cannot follow the log, and what is wrong with that one.
+    /// The batches up to the first that cannot follow the log, and what is wrong with that one. Base
+    /// offset and epoch are outside of the CRC: where they contradict the batch before, which left a
+    /// gap or began an epoch, that one may be wrong instead, and is not taken either.
     fn check_replicated(&self, records: &Bytes) -> (Vec<Batch>, Option<AppendError>) {
         let mut checked: Vec<Batch> = Vec::new();
         let mut end_offset = self.end_offset;
         let mut latest = self.epochs.latest();
+        let (mut leaves_gap, mut begins_epoch) = (false, false);
         for batch in batches(records) {
             let is_first = checked.is_empty();
             let fitting = batch.map_err(AppendError::from).and_then(|batch| {
@@ -150,11 +154,22 @@ impl PartitionLog {
             });
             match fitting {
                 Ok(batch) => {
-                    end_offset = batch.header.end_offset();
-                    latest = batch.header.leader_epoch;
+                    let header = &batch.header;
+                    leaves_gap = header.base_offset > end_offset;
+                    begins_epoch = header.leader_epoch > latest;
+                    end_offset = header.end_offset();
+                    latest = header.leader_epoch;
                     checked.push(batch);
                 }
-                Err(error) => return (checked, Some(error)),
+                Err(error) => {
+                    let is_doubtful = match &error {
+                        AppendError::OffsetMismatch { .. } => leaves_gap,
+                        AppendError::StaleLeaderEpoch { .. } => begins_epoch,
+                        _ => false,
+                    };
+                    checked.truncate(checked.len() - usize::from(is_doubtful));
+                    return (checked, Some(error));
+                }
             }
         }
         (checked, None)

@@ -238,9 +238,9 @@ impl PartitionLog {
         done
     }
 
-    /// Reads the batch that holds `offset` and checks it: for somebody who saw something wrong there.
-    /// Damage that is found is known to the log from then on. `None`: all is well, or there is no
-    /// such record. Reads little (an index interval and a batch).
+    /// Reads the batch that holds `offset`, and the one after it, and checks them: for somebody who
+    /// saw something wrong there. Damage that is found is known to the log from then on. `None`: all
+    /// is well, or there is no such record. Reads little (an index interval and two batches).
     pub fn examine(&self, offset: Offset) -> Result<Option<Damage>, LogDirError> {
         self.judge(offset, |header| fits_epoch(header, self.start_offset, &self.epochs))
     }
@@ -266,17 +266,28 @@ impl PartitionLog {
         let file = segment.file().map_err(|error| self.scrub_failed(error))?;
         let mut walk = Walk::scan(&file, hint, segment.size);
         let mut expected = segment.base;
+        // A batch that leaves a gap, and is the one that is wrong if the next goes back behind it.
+        let mut doubtful = None;
+        let mut is_met = false;
         let (position, error) = loop {
             let position = walk.position();
             match walk.next_checked() {
                 Ok(Some(found)) if !fits(&found.header, expected, self.segment_end(index)) => {
-                    break (position, UNFIT);
+                    let (before, end) = doubtful.unwrap_or((position, expected));
+                    expected = end;
+                    break (before, UNFIT);
                 }
                 Ok(Some(found)) if found.header.last_offset() < offset => {
                     expected = found.header.end_offset();
                 }
                 Ok(Some(found)) if !has_right_epoch(&found.header) => {
                     break (position, OTHER_EPOCH);
+                }
+                Ok(Some(found)) if !is_met => {
+                    is_met = true;
+                    let before = segment.end_before(position).unwrap_or(segment.base);
+                    doubtful = (found.header.base_offset > before).then_some((position, before));
+                    expected = found.header.end_offset();
                 }
                 Ok(Some(_) | None) => return Ok(None),
                 Err(WalkError::Io(error)) => return Err(self.scrub_failed(error)),

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use bytes::Bytes;
+use env::disk::{Disk, Open};
 use env::mem_disk::MemDiskStats;
 use log::{AppendError, LogConfig, PartitionLog};
 use records::{
@@ -149,18 +150,50 @@ fn a_damaged_replicated_batch_is_refused_with_all_that_follows() {
     assert_eq!(read_all(&follower), batches[..1]);
 }
 
+/// What no checksum covers, and the next batch contradicts.
+#[test]
+fn a_batch_with_a_wrong_offset_or_epoch_is_not_taken_and_examining_it_tells() {
+    const BASE: usize = 7;
+    const EPOCH: usize = 12 + 3;
+    for (at, value) in [(BASE, 9), (BASE, 1), (EPOCH, 1)] {
+        let world = World::new(small());
+        let mut leader = world.create();
+        for _ in 0..4 {
+            append(&mut leader, 2);
+        }
+        let batches = read_all(&leader);
+        let mut all: Vec<u8> = batches.iter().flat_map(|b| b.bytes.to_vec()).collect();
+        let position = 2 * batches[0].bytes.len();
+        all[position + at] = value;
+        let mut follower = World::new(small()).create();
+        let refused = follower.append_as_follower(&Bytes::from(all), Timestamp(1));
+        assert!(refused.is_err(), "{at} {value}");
+        assert_eq!(follower.end_offset(), Offset(4), "{at} {value}: asked for next");
+        assert_eq!(read_all(&follower), batches[..2]);
+
+        // The same on the leader's own disk.
+        let segment = leader.dir().join(format!("{:020}.log", 0));
+        let file = world.disk.open(&segment, Open::Write).unwrap();
+        file.write_all_at(&[value], (position + at) as u64).unwrap();
+        let damage = leader.examine(Offset(4)).unwrap().expect("damage");
+        assert_eq!((damage.offset, damage.position), (Offset(4), position as u64), "{at} {value}");
+    }
+}
+
 #[test]
 fn a_batch_whose_epoch_was_believed_is_damage_once_it_is_blamed() {
     let mut leader = World::new(small()).create();
     for epoch in [0, 0, 3] {
         leader.append_as_leader(&batch_at(&[1, 2], 1), LeaderEpoch(epoch), Timestamp(1)).unwrap();
     }
-    let mut all: Vec<u8> = read_all(&leader).iter().flat_map(|b| b.bytes.to_vec()).collect();
-    let first = read_all(&leader)[0].bytes.len();
+    let batches = read_all(&leader);
+    let first = batches[0].bytes.len();
     // The epoch is outside of the checksum.
-    all[12 + 3] = 1;
+    let mut misdated = batches[0].bytes.to_vec();
+    misdated[12 + 3] = 1;
     let mut follower = World::new(small()).create();
-    let error = follower.append_as_follower(&all.into(), Timestamp(1)).unwrap_err();
+    follower.append_as_follower(&misdated.into(), Timestamp(1)).unwrap();
+    let error = follower.append_as_follower(&batches[1].bytes, Timestamp(1)).unwrap_err();
     assert!(matches!(error, AppendError::StaleLeaderEpoch { .. }), "{error}");
     assert_eq!(follower.end_offset(), Offset(2));
     assert_eq!(follower.examine(Offset(1)).unwrap(), None, "it fits what the log believes");

@@ -163,10 +163,11 @@ fn a_suspicion_is_looked_into() {
     let world = world();
     let log = LogHandle::new(filled(&world));
     damage(&world, &log.lock(), 7, HEADER_BYTES + 10);
-    assert_eq!(log.examine(Offset(6)).unwrap(), None);
+    assert_eq!(log.examine(Offset(5)).unwrap(), None);
     assert_eq!(log.examine(Offset(99)).unwrap(), None);
     let found = log.examine(Offset(7)).unwrap().unwrap();
     assert_eq!((found.offset, found.end_offset), (Offset(7), Offset(8)));
+    assert_eq!(log.examine(Offset(6)).unwrap(), Some(found.clone()), "the batch after, too");
     assert_eq!(log.damages(), [found]);
 }
 

@@ -62,11 +62,12 @@ pub fn manual_partition(
 }
 
 /// Writes a new partition of a topic that the draft knows, configs and all. Nothing is committed
-/// before the ISR holds the minimum, so until then whoever is away holds as much as the others do.
+/// before the ISR holds the minimum, so until then whoever is away may lead if those that are there
+/// lose what they have. (Not before: what `acks=1` has acknowledged is on them alone.)
 pub fn push_new(draft: &mut Draft<'_>, id: TopicIdPartition, mut state: Partition) {
     if !state.is_full(draft.image().min_isr_of(id)) {
         let is_away = |replica: &NodeId| !state.in_isr(*replica);
-        state.elr = state.replicas.iter().copied().filter(is_away).collect();
+        state.last_known_elr = state.replicas.iter().copied().filter(is_away).collect();
     }
     draft.push_partition(id, state);
 }

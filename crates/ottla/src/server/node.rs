@@ -297,6 +297,7 @@ impl<'a> Node<'a> {
         options.raft.election_timeout_min = quorum.election_timeout_min;
         options.raft.election_timeout_max = quorum.election_timeout_max;
         options.raft.snapshot_entries = quorum.snapshot_entries;
+        options.raft.log_segment_bytes = quorum.log_segment_bytes;
         options.raft.simulated = self.options.simulated;
         options.liveness.session_timeout = config.liveness.session_timeout;
         let between_brokers =
