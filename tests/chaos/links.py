@@ -80,20 +80,22 @@ class Links:
 
     # What the cluster makes of it.
 
-    def leader_moves(self, topic, away_from, of, partition=0, timeout=30):
+    def leader_moves(self, topic, away_from, of, partition=0):
         """Waits until node `of` names another leader than this one."""
         def moved():
             leader = self.cluster.metadata([topic], of=of).topics[topic][partition].leader
             return leader if leader not in (-1, away_from) else None
 
-        return wait_until(moved, timeout, f"node {of} naming another leader than {away_from}")
+        return wait_until(moved, self.cluster.patience,
+                          f"node {of} naming another leader than {away_from}")
 
-    def controller_moves(self, away_from, of, timeout=30):
+    def controller_moves(self, away_from, of):
         def moved():
             leader = protocol.quorum_leader(self.cluster.nodes[of].address, timeout=1.0)
             return leader if leader not in (None, away_from) else None
 
-        return wait_until(moved, timeout, f"node {of} naming another controller than {away_from}")
+        return wait_until(moved, self.cluster.patience,
+                          f"node {of} naming another controller than {away_from}")
 
     def everyone(self):
         return [*self.network.ids, CLIENT]

@@ -25,7 +25,6 @@ PROBE_RATE = 100
 PROBE_BYTES = 64
 # The least that `segment.bytes` may be: segments roll every few seconds.
 SEGMENT_BYTES = 1 << 20
-_IN_SYNC_TIMEOUT = 60.0
 _LOAD, _PROBER, _READER, _FINAL = 1, 2, 100, 101
 
 
@@ -88,7 +87,8 @@ class Scenario:
             return (sum(self.load.acknowledged) >= total
                     and all(self.prober.acknowledged[p] >= least for p, least in probes.items()))
 
-        wait_until(flowed, _IN_SYNC_TIMEOUT, f"{seconds} s of acknowledgements in {partitions}")
+        wait_until(flowed, self.cluster.patience,
+                   f"{seconds} s of acknowledgements in {partitions}")
 
     def leader(self, partition=0):
         return self.cluster.leader(self.topic, partition)
@@ -98,7 +98,7 @@ class Scenario:
         return {index: p.leader for index, p in partitions.items()}
 
     def in_sync(self):
-        self.cluster.wait_in_sync(self.topic, _IN_SYNC_TIMEOUT)
+        self.cluster.wait_in_sync(self.topic, self.cluster.patience)
 
     def heal(self):
         """The cluster is whole again: it must serve and come in sync."""
@@ -145,7 +145,8 @@ class Scenario:
     def _fill_segments(self):
         """What is compared are several segments of each partition."""
         least = SEGMENT_BYTES * 1.2 / self.size
-        wait_until(lambda: min(self.load.acknowledged) > least, _IN_SYNC_TIMEOUT, "segments rolling")
+        wait_until(lambda: min(self.load.acknowledged) > least, self.cluster.patience,
+                   "segments rolling")
 
     def _compare(self, ends):
         for partition, end in ends.items():

@@ -32,6 +32,7 @@ class Processes(Cluster):
         super().__init__(system, count, tempfile.mkdtemp(prefix="chaos-"),
                          {**COMMON, **OVERRIDES[system], **(overrides or {})})
         self.clean_exit_code = self.system.clean_exit_code
+        self.patience = self.system.patience
 
     def remove(self):
         """Removes what the nodes wrote. `stop` leaves it, for whoever looks into a failure."""

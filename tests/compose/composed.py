@@ -51,6 +51,7 @@ class Composed(Cluster):
     """The brokers of a project that is up. Histories go to a directory of its own."""
 
     clean_exit_code = 0
+    patience = 60.0
 
     def __init__(self, project):
         self.project = project

@@ -71,6 +71,7 @@ class KafkaSystem:
     name = "kafka"
     start_timeout = 90.0
     stop_timeout = 180.0
+    patience = 300.0
     # The JVM's own for SIGTERM.
     clean_exit_code = 143
     synced = {"flush.messages": 1}

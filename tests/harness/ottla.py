@@ -10,6 +10,8 @@ class OttlaSystem:
     name = "ottla"
     start_timeout = 30.0
     stop_timeout = 30.0
+    # How long scenarios wait for what must come true after a fault.
+    patience = 60.0
     clean_exit_code = 0
     # Configurations of a topic: each record is on disk before it is acknowledged, or need not be.
     synced = {"ottla.durability": "synced"}

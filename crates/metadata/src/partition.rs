@@ -25,9 +25,9 @@ pub struct Partition {
     pub elr: Vec<NodeId>,
     /// Replicas that were in `isr` or `elr` and may have lost records since, while `isr` was below
     /// the minimum (KIP-966), and those that were away when the partition was made with fewer than
-    /// that in sync (no KIP has these). They lead where both are empty. One of `isr` is among them where it is
-    /// the last and nobody is eligible: it is the one to wait for, and [`Partition::known_isr`] does
-    /// not name it.
+    /// that in sync (no KIP has these). They lead where both are empty. One of `isr` is among them
+    /// where it is the last and nobody is eligible: it is the one to wait for, and
+    /// [`Partition::known_isr`] does not name it.
     pub last_known_elr: Vec<NodeId>,
     /// A member of `isr`, or [`NodeId::NONE`].
     pub leader: NodeId,
