@@ -53,3 +53,39 @@ def test_a_node_that_crashes_again_and_again_looks_through_its_log_once(single):
     *_, first, again = recovered_bytes(cluster)
     assert first > (SEGMENTS - 2) * SEGMENT_BYTES, "nothing to recover from"
     assert again <= 2 * SEGMENT_BYTES, f"{again} bytes after {first}"
+
+
+def test_what_follows_a_refused_batch_is_refused_like_it(request):
+    """A client has several batches under way. Told that the second is out of order, librdkafka
+    begins a new epoch, and sends again what other partitions have appended without its knowing."""
+    if request.config.getoption("--system") != "ottla":
+        pytest.skip("elsewhere the second is out of order")
+    not_enough_replicas, out_of_order = 19, 45
+    with Cluster("ottla", count=3) as cluster:
+        topic = NewTopic(TOPIC, 1, replica_assignment=[[1, 2]],
+                         config={"min.insync.replicas": "2"})
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        admin.create_topics([topic])[TOPIC].result(30)
+        cluster.wait_in_sync(TOPIC)
+
+        def send(sequence):
+            records = [(int(time.time() * 1000), b"k", b"%d" % sequence)]
+            one = batch.Batch(records, producer_id=7, producer_epoch=0, base_sequence=sequence)
+            done = batch.produce(cluster.nodes[1].address, TOPIC, one.encode())
+            return done.error, done.base_offset
+
+        wait_until(lambda: cluster.leader(TOPIC) == 1, 30, "the preferred leader")
+        assert send(0) == (0, 0)
+        cluster.kill(2)
+        isr = lambda: cluster.partition(TOPIC).isr
+        wait_until(lambda: isr() == [1], 30, "the follower being out")
+        assert send(1) == (not_enough_replicas, -1)
+        cluster.start_node(2)
+        cluster.wait_in_sync(TOPIC)
+        assert send(2) == (not_enough_replicas, -1), "the first one is still missing"
+        assert send(3) == (not_enough_replicas, -1), "and is for the third"
+        assert send(1) == (0, 1)
+        assert send(3) == (not_enough_replicas, -1), "now the second is"
+        assert [send(2), send(3), send(1)] == [(0, 2), (0, 3), (0, 1)]
+        assert send(9) == (out_of_order, -1), "nobody has refused what is missing here"
+        assert cluster.end_offset(TOPIC) == 4

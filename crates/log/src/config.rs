@@ -9,16 +9,6 @@ pub struct CleanupPolicy {
     pub compact: bool,
 }
 
-/// `ottla.durability`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Durability {
-    /// A record counts on a replica once it is in the page cache, as in Kafka.
-    #[default]
-    Replicated,
-    /// A record counts on a replica once it is synced.
-    Synced,
-}
-
 /// How a compacted topic is compacted.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct CompactionConfig {
@@ -69,7 +59,6 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: a sync is due after this time.
     pub flush_ms: i64,
-    pub durability: Durability,
     /// `preallocate`.
     pub preallocate: bool,
     /// `producer.id.expiration.ms`: a producer silent for this long is forgotten.
@@ -103,7 +92,6 @@ impl Default for LogConfig {
             timestamp_type: TimestampType::CreateTime,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
-            durability: Durability::Replicated,
             preallocate: false,
             producer_expiration_ms: 24 * 3_600_000,
         }

@@ -46,7 +46,7 @@ mod transaction_index;
 mod walk;
 
 pub use cleaning::{Assessment, CompactError, CompactOptions, CompactReport, Pace, compact};
-pub use config::{CleanupPolicy, CompactionConfig, Durability, LogConfig};
+pub use config::{CleanupPolicy, CompactionConfig, LogConfig};
 pub use damage::Damage;
 pub use dirs::LogDirs;
 pub use error::{AppendError, LogDirError, OpenError, ReadError};

@@ -1,6 +1,7 @@
 //! A partition that this broker leads: appends, followers' positions, chunks, ISR answers.
 
 use super::partition::{OutgoingChunk, Partition, Role, State, Subscription};
+use super::refused::RefusedBatches;
 use super::session::{Session, epoch_end};
 use bytes::Bytes;
 use env::{Mutant, mutant};
@@ -48,10 +49,25 @@ impl Partition {
             return Err(ErrorCode::KafkaStorageError);
         }
         let _working = self.health.working(self.now());
-        let wall = self.shared.env.clock.wall();
         let mut state = self.lock();
-        let now = self.now();
         let state = &mut *state;
+        let done = self.append_led(state, batch, acks, timeout, expected_epoch);
+        match &done {
+            Ok(_) => state.refused_batches.appended(batch.header()),
+            Err(code) => state.refused_batches.note(batch.header(), *code),
+        }
+        done
+    }
+
+    fn append_led(
+        self: &Arc<Self>,
+        state: &mut State,
+        batch: &ProducedBatch,
+        acks: Acks,
+        timeout: Duration,
+        expected_epoch: Option<LeaderEpoch>,
+    ) -> Result<AppendTicket, ErrorCode> {
+        let (now, wall) = (self.now(), self.shared.env.clock.wall());
         let Role::Leading(leader) = &mut state.role else {
             return Err(ErrorCode::NotLeaderOrFollower);
         };
@@ -64,7 +80,8 @@ impl Partition {
             let is_awaited = leader.isr().len() > 1;
             log.keep_tail(is_awaited.then_some(&self.shared.tails));
             let appended = log.append_as_leader(batch, leader.leader_epoch(), wall);
-            let appended = appended.map_err(|error| self.append_refused(&error))?;
+            let refused = |error| self.append_refused(batch, &error, &state.refused_batches);
+            let appended = appended.map_err(refused)?;
             (appended, log.end_offset(), log.wants_flush())
         };
         self.metrics.log_end(end_offset);
@@ -94,7 +111,17 @@ impl Partition {
         Ok(AppendTicket { appended, committed })
     }
 
-    fn append_refused(&self, error: &AppendError) -> ErrorCode {
+    fn append_refused(
+        &self,
+        batch: &ProducedBatch,
+        error: &AppendError,
+        refused: &RefusedBatches,
+    ) -> ErrorCode {
+        if let AppendError::OutOfOrderSequence { expected, .. } = error
+            && let Some(code) = refused.like(batch.header(), *expected)
+        {
+            return code;
+        }
         match error {
             AppendError::NoSpace(_) => {
                 tracing::error!(partition = %self.name, %error, "cannot append");

@@ -21,6 +21,7 @@ mod lookups;
 mod manager;
 mod partition;
 mod quarantine;
+mod refused;
 mod roles;
 mod scrubber;
 mod session;

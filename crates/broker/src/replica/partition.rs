@@ -12,6 +12,7 @@ use super::failures::DirFailures;
 use super::fetcher::FollowLink;
 use super::following::StaleChunks;
 use super::isr::IsrQueue;
+use super::refused::RefusedBatches;
 use super::session::Session;
 use super::stall::{DirHealth, Phase};
 use super::waits::FetchWait;
@@ -82,6 +83,8 @@ pub(super) struct State {
     pub subscriptions: BTreeMap<NodeId, Subscription>,
     /// Where each follower last asked to be sent from.
     pub asked_from: BTreeMap<NodeId, Offset>,
+    /// What idempotent producers will send again.
+    pub refused_batches: RefusedBatches,
     /// Chunks of one leader that are older than this log's end.
     pub stale_chunks: StaleChunks,
     /// The newest stream that each follower was heard on; older ones no longer count, nor do those
@@ -209,6 +212,7 @@ impl Partition {
                 fetch_waits: BTreeMap::new(),
                 subscriptions: BTreeMap::new(),
                 asked_from: BTreeMap::new(),
+                refused_batches: RefusedBatches::default(),
                 stale_chunks: StaleChunks::default(),
                 newest_sessions: BTreeMap::new(),
                 early: BTreeMap::new(),

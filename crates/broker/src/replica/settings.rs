@@ -1,6 +1,6 @@
 //! A topic's configuration, as the log and the leader's machine take it.
 
-use config::{Durability, Layers, NodeConfig, TimestampType, TopicConfig};
+use config::{Layers, NodeConfig, TimestampType, TopicConfig};
 use log::LogConfig;
 use metadata::{ConfigResource, Image};
 use replication::LeaderConfig;
@@ -51,10 +51,6 @@ pub fn log_config(topic: &TopicConfig, node: &NodeConfig) -> LogConfig {
             .flush_messages
             .map_or(i64::MAX, |count| i64::try_from(count).unwrap_or(i64::MAX)),
         flush_ms: topic.flush.flush_ms.unwrap_or(i64::MAX),
-        durability: match topic.durability {
-            Durability::Replicated => log::Durability::Replicated,
-            Durability::Synced => log::Durability::Synced,
-        },
         preallocate: topic.segment.preallocate,
         producer_expiration_ms: i64::try_from(node.storage.producer_id_expiration.as_millis())
             .unwrap_or(i64::MAX),
