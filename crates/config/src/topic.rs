@@ -110,6 +110,10 @@ pub struct CompactionConfig {
 pub struct MessageConfig {
     /// `max.message.bytes`: largest batch.
     pub max_message_bytes: u32,
+    /// `max.decompressed.message.bytes`: largest record of a compressed batch.
+    pub max_decompressed_message_bytes: u32,
+    /// `ottla.packed.validation` is `full`.
+    pub walks_packed: bool,
     /// `message.timestamp.type`
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`; `None` = any age.
@@ -236,6 +240,8 @@ impl Values<'_> {
     fn message(&self) -> MessageConfig {
         MessageConfig {
             max_message_bytes: self.u32("max.message.bytes"),
+            max_decompressed_message_bytes: self.u32("max.decompressed.message.bytes"),
+            walks_packed: self.text("ottla.packed.validation") != "header",
             timestamp_type: match self.text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,

@@ -116,7 +116,7 @@ fn gzip_level(level: Option<i32>) -> flate2::Compression {
 const ZSTD_LEVEL: i32 = 3;
 /// A frame may ask for a window of 8 MiB (the limit that every decoder supports), or of as much as
 /// the caller takes, up to 128 MiB (2^27: what Java's clients at high levels ask for).
-fn zstd_window_log_max(output_bytes_max: usize) -> u32 {
+pub(crate) fn zstd_window_log_max(output_bytes_max: usize) -> u32 {
     usize::BITS.saturating_sub(output_bytes_max.leading_zeros()).clamp(23, 27)
 }
 
@@ -126,7 +126,7 @@ const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
 /// Magic, then version and lowest compatible version, 4 bytes each.
 const XERIAL_HEADER_BYTES: usize = 16;
 
-fn bad(error: impl std::fmt::Display) -> BatchError {
+pub(crate) fn bad(error: impl std::fmt::Display) -> BatchError {
     BatchError::BadCompression(error.to_string())
 }
 
@@ -153,30 +153,49 @@ fn snappy_blocks(plain: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Some clients write one bare snappy block instead of the xerial framing; both are read.
 fn unsnappy(payload: &Bytes, limit: usize) -> Result<Bytes, BatchError> {
+    let mut blocks = SnappyBlocks::new(payload, limit)?;
     let mut out = Vec::new();
-    if !payload.starts_with(XERIAL_MAGIC) {
-        unsnappy_block(payload, limit, &mut out)?;
-        return Ok(out.into());
-    }
-    if payload.len() < XERIAL_HEADER_BYTES {
-        return Err(bad("xerial header is cut off"));
-    }
-    let mut rest = &payload[XERIAL_HEADER_BYTES..];
-    while !rest.is_empty() {
-        let Some((size, after)) = rest.split_first_chunk::<4>() else {
-            return Err(bad("xerial block length is cut off"));
-        };
-        let size = u32::from_be_bytes(*size) as usize;
-        if size > after.len() {
-            return Err(bad("xerial block is cut off"));
-        }
-        let (block, after) = after.split_at(size);
-        unsnappy_block(block, limit, &mut out)?;
-        rest = after;
-    }
+    while blocks.next_into(&mut out)? {}
     Ok(out.into())
+}
+
+/// The blocks of a snappy payload. Some clients write one bare block instead of the xerial framing;
+/// both are read.
+pub(crate) struct SnappyBlocks<'a> {
+    rest: &'a [u8],
+    is_bare: bool,
+    limit: usize,
+}
+
+impl<'a> SnappyBlocks<'a> {
+    pub fn new(payload: &'a [u8], limit: usize) -> Result<SnappyBlocks<'a>, BatchError> {
+        if !payload.starts_with(XERIAL_MAGIC) {
+            return Ok(SnappyBlocks { rest: payload, is_bare: true, limit });
+        }
+        let rest = payload.get(XERIAL_HEADER_BYTES..);
+        let rest = rest.ok_or_else(|| bad("xerial header is cut off"))?;
+        Ok(SnappyBlocks { rest, is_bare: false, limit })
+    }
+
+    /// Appends the next block's bytes, at most the limit in `out`; false at the end.
+    pub fn next_into(&mut self, out: &mut Vec<u8>) -> Result<bool, BatchError> {
+        if self.is_bare {
+            self.is_bare = false;
+            unsnappy_block(std::mem::take(&mut self.rest), self.limit, out)?;
+            return Ok(true);
+        }
+        if self.rest.is_empty() {
+            return Ok(false);
+        }
+        let cut_off = || bad("xerial block is cut off");
+        let (size, after) = self.rest.split_first_chunk::<4>().ok_or_else(cut_off)?;
+        let size = u32::from_be_bytes(*size) as usize;
+        let (block, after) = after.split_at_checked(size).ok_or_else(cut_off)?;
+        self.rest = after;
+        unsnappy_block(block, self.limit, out)?;
+        Ok(true)
+    }
 }
 
 fn unsnappy_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), BatchError> {

@@ -44,6 +44,8 @@ pub enum BatchError {
     BadRecord(&'static str),
     #[error("compressed records do not decompress: {0}")]
     BadCompression(String),
+    #[error("record of {size} bytes in a compressed batch is larger than {limit}")]
+    RecordTooLarge { size: usize, limit: usize },
     #[error("records decompress to more than {limit} bytes")]
     DecompressedTooLarge { limit: usize },
 }
@@ -78,6 +80,7 @@ impl BatchError {
             | BatchError::BadAttributes(_)
             | BatchError::BadProducer(_)
             | BatchError::MissingKey { .. }
+            | BatchError::RecordTooLarge { .. }
             | BatchError::BadRecord(_) => ErrorCode::InvalidRecord,
         }
     }

@@ -1,8 +1,8 @@
 //! Record batches of Kafka's format v2: parse, check, stamp, build, compress.
 //!
 //! Promises: bytes from outside never panic and never allocate more than the caller's cap; a batch
-//! on its way through a broker is looked at by its 61-byte header and its CRC only, and its payload
-//! is neither copied nor re-encoded; what a builder makes, every check here accepts.
+//! on its way through a broker is neither copied nor re-encoded, and one that a client sends is walked
+//! once, record by record, packed or not; what a builder makes, every check here accepts.
 //! Does not: know files, sockets, offsets of partitions or producers' histories.
 //!
 //! Layout (big-endian): see [`BatchHeader`].
@@ -16,6 +16,7 @@ mod header;
 mod raw;
 mod record;
 mod scan;
+mod unpack;
 mod validate;
 mod varint;
 
@@ -30,6 +31,6 @@ pub use header::{
 pub use raw::{RawRecord, RawRecords};
 pub use record::{Header, NewRecord, Record, Records};
 pub use validate::{
-    ProduceLimits, ProducedBatch, RECORD_ERRORS_MAX, RecordError, RecordRules, Rejection,
-    TargetCodec, TimestampLimits, validate_produced,
+    PackedValidation, ProduceLimits, ProducedBatch, RECORD_ERRORS_MAX, RecordError, RecordRules,
+    Rejection, TargetCodec, TimestampLimits, validate_produced,
 };

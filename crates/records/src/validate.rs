@@ -3,16 +3,18 @@
 //! Promises:
 //! - `validate_produced` reads the header and the CRC only; a [`ProducedBatch`] exists only for
 //!   bytes that passed it (or that a builder of ours made);
-//! - [`ProducedBatch::conform`] reads the records of a plain batch in place. It unpacks a packed one
-//!   only where the topic asks for it ([`ProducedBatch::must_unpack`]), and never beyond a cap;
+//! - [`ProducedBatch::conform`] walks the records of a plain batch in place, and those of a packed one
+//!   through a window, never beyond a cap: a right CRC says that the bytes are the client's, not that
+//!   they are records. What cannot be read would stop every reader and compaction; a newest timestamp
+//!   that the header makes up would hide records from searches by time, or have retention delete them;
 //! - the bytes of a batch stay as they came unless the topic wants another codec, or the header
 //!   says what its records do not.
 //!
-//! Does not: look into a packed batch of a topic that asks nothing of its records. What it holds is
-//! what its producer made; a consumer checks the same.
+//! Does not: look into a packed batch where the topic says [`PackedValidation::Header`] and its
+//! other rules need no look.
 
 use crate::header::{ATTRIBUTES_AT, HEADER_BYTES};
-use crate::scan::scan;
+use crate::scan::{PackedLimits, Scanned, scan, scan_packed};
 use crate::{Batch, BatchError, BatchHeader, Compression, TimestampType};
 use crate::{compress_at, decompress};
 use bytes::Bytes;
@@ -123,6 +125,15 @@ pub struct TargetCodec {
     pub level: Option<i32>,
 }
 
+/// How far a packed batch is looked into; `ottla.packed.validation`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PackedValidation {
+    /// Every record is walked.
+    Full,
+    /// The header is believed where it says all that the topic's other rules ask.
+    Header,
+}
+
 /// What a topic asks of a batch's records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RecordRules {
@@ -134,8 +145,18 @@ pub struct RecordRules {
     pub target: Option<TargetCodec>,
     /// As in [`ProduceLimits`]: asked again of a batch that was packed anew.
     pub max_message_bytes: usize,
+    pub packed: PackedValidation,
+    /// `max.decompressed.message.bytes`: the largest record of a packed batch.
+    pub record_bytes_max: usize,
     /// Most bytes that the records may unpack to.
     pub output_bytes_max: usize,
+}
+
+impl RecordRules {
+    /// For a batch that conformed to these rules: it still does, and nothing is looked at twice.
+    pub fn once_conformed(self) -> RecordRules {
+        RecordRules { needs_key: false, timestamps: None, packed: PackedValidation::Header, ..self }
+    }
 }
 
 /// A record that breaks a rule, by its place in the batch.
@@ -181,14 +202,21 @@ impl ProducedBatch {
         ProducedBatch(batch)
     }
 
-    /// Whether [`ProducedBatch::conform`] unpacks or packs records: work for a thread of its own.
+    /// Whether [`ProducedBatch::conform`] unpacks or packs records, which takes longer than a look.
     pub fn must_unpack(&self, rules: &RecordRules) -> bool {
-        let header = self.header();
-        let codec = header.attributes.compression();
-        if rules.target.is_some_and(|target| Ok(target.codec) != codec) {
-            return true;
-        }
-        codec != Ok(Compression::None) && (rules.needs_key || !header_is_enough(header, rules))
+        let codec = self.header().attributes.compression();
+        self.must_repack(rules) || (codec != Ok(Compression::None) && self.must_look(rules))
+    }
+
+    /// Whether [`ProducedBatch::conform`] packs the records anew.
+    pub fn must_repack(&self, rules: &RecordRules) -> bool {
+        let codec = self.header().attributes.compression();
+        rules.target.is_some_and(|target| Ok(target.codec) != codec)
+    }
+
+    fn must_look(&self, rules: &RecordRules) -> bool {
+        let is_full = rules.packed == PackedValidation::Full;
+        is_full || rules.needs_key || !header_is_enough(self.header(), rules)
     }
 
     /// Checks the records by the topic's rules and gives the batch as it is to be stored.
@@ -199,8 +227,7 @@ impl ProducedBatch {
             return Ok(self);
         }
         let payload = self.0.bytes.slice(HEADER_BYTES..);
-        let plain = decompress(codec, &payload, rules.output_bytes_max)?;
-        let max_timestamp = check_records(&header, &plain, rules)?;
+        let max_timestamp = check_records(&header, codec, &payload, rules)?;
         let target = rules.target.filter(|target| target.codec != codec);
         let attributes = match target {
             Some(target) => header.attributes.with_compression(target.codec),
@@ -208,7 +235,10 @@ impl ProducedBatch {
         }
         .with_timestamp_type(TimestampType::CreateTime);
         let payload = match target {
-            Some(target) => compress_at(target.codec, target.level, &plain).into(),
+            Some(target) => {
+                let plain = decompress(codec, &payload, rules.output_bytes_max)?;
+                compress_at(target.codec, target.level, &plain).into()
+            }
             None if attributes == header.attributes && max_timestamp == header.max_timestamp => {
                 return Ok(self);
             }
@@ -239,14 +269,15 @@ fn header_is_enough(header: &BatchHeader, rules: &RecordRules) -> bool {
 /// Gives the newest timestamp.
 fn check_records(
     header: &BatchHeader,
-    plain: &[u8],
+    codec: Compression,
+    payload: &Bytes,
     rules: &RecordRules,
 ) -> Result<Timestamp, Rejection> {
     let claims_append_time = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
     let mut max_timestamp = Timestamp::NONE;
     let mut errors = Vec::new();
     let mut index = 0;
-    scan(header, plain, |record| {
+    let visit = |record: Scanned| {
         let timestamp = Timestamp(record.timestamp);
         max_timestamp = max_timestamp.max(timestamp);
         let checked = match &rules.timestamps {
@@ -261,7 +292,16 @@ fn check_records(
             errors.push(RecordError { index, error });
         }
         index += 1;
-    })?;
+    };
+    match codec {
+        Compression::None => scan(header, payload, visit)?,
+        _ => {
+            let (record_bytes_max, output_bytes_max) =
+                (rules.record_bytes_max, rules.output_bytes_max);
+            let limits = PackedLimits { record_bytes_max, output_bytes_max };
+            scan_packed(header, codec, payload, &limits, visit)?;
+        }
+    }
     if errors.is_empty() { Ok(max_timestamp) } else { Err(Rejection::Records(errors)) }
 }
 

@@ -18,6 +18,8 @@ fn rules() -> RecordRules {
         timestamps: Some(timestamps),
         target: None,
         max_message_bytes: 1 << 20,
+        packed: PackedValidation::Full,
+        record_bytes_max: usize::MAX,
         output_bytes_max: 1 << 20,
     }
 }
@@ -205,7 +207,7 @@ fn a_batch_is_packed_as_the_topic_wants() {
             let target = Some(TargetCodec { codec: to, level: None });
             let wanted = RecordRules { target, ..rules() };
             let produced = valid(&batch);
-            assert_eq!(produced.must_unpack(&wanted), from != to);
+            assert_eq!(produced.must_repack(&wanted), from != to);
             let stored = produced.conform(&wanted).expect("conforms");
             assert_eq!(stored.header().attributes.compression(), Ok(to));
             assert!(stored.batch().check_crc().is_ok());
@@ -258,5 +260,120 @@ fn malformed_records_of_a_plain_batch_are_refused() {
         let bad = rebuilt(batch.header, &payload);
         let error = valid(&bad).conform(&rules()).expect_err(name);
         assert!(matches!(error, Rejection::Batch(BatchError::BadRecord(_))), "{name}: {error:?}");
+    }
+}
+
+const PACKED: [Compression; 4] =
+    [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
+/// A batch of three records whose payload is what `payload` makes of it, with a right CRC.
+fn with_payload(codec: Compression, payload: impl FnOnce(&[u8]) -> Vec<u8>) -> Batch {
+    let plain = three(Compression::None);
+    let packed = payload(&plain.bytes[HEADER_BYTES..]);
+    let attributes = plain.header.attributes.with_compression(codec);
+    rebuilt(BatchHeader { attributes, ..plain.header }, &packed)
+}
+
+fn refused_batch(batch: &Batch, rules: &RecordRules) -> BatchError {
+    match valid(batch).conform(rules).expect_err("refused") {
+        Rejection::Batch(error) => error,
+        Rejection::Records(errors) => panic!("{errors:?}"),
+    }
+}
+
+#[test]
+fn the_newest_timestamp_of_a_packed_batch_is_that_of_its_records() {
+    for codec in Compression::ALL {
+        for claimed in [-1, 0, NOW - 600_000, NOW + 999] {
+            let bytes = with(&three(codec), |header| header.max_timestamp = Timestamp(claimed));
+            let batch = validate_produced(&bytes, &limits()).expect("a sound header");
+            let kept = batch.conform(&rules()).expect("conforms");
+            assert_eq!(kept.header().max_timestamp, Timestamp(NOW + 2), "{codec:?} {claimed}");
+            kept.batch().check_crc().expect("a right crc");
+            assert_eq!(timestamps(&kept), [NOW, NOW + 2, NOW + 1]);
+        }
+    }
+}
+
+#[test]
+fn a_payload_that_is_no_records_is_refused_whatever_its_crc() {
+    for codec in PACKED {
+        let twice =
+            with_payload(codec, |plain| compress_at(codec, None, &crate::compress(codec, plain)));
+        assert_eq!(refused_batch(&twice, &rules()).code(), ErrorCode::InvalidRecord, "{codec:?}");
+        let garbage = with_payload(codec, |_| b"garbage that no codec knows".to_vec());
+        assert_eq!(refused_batch(&garbage, &rules()).code(), ErrorCode::InvalidRecord, "{codec:?}");
+        let short = with_payload(codec, |plain| crate::compress(codec, &plain[..plain.len() - 3]));
+        assert_eq!(refused_batch(&short, &rules()).code(), ErrorCode::InvalidRecord, "{codec:?}");
+        let long = with_payload(codec, |plain| crate::compress(codec, &[plain, b"x"].concat()));
+        assert_eq!(refused_batch(&long, &rules()).code(), ErrorCode::InvalidRecord, "{codec:?}");
+        let header = RecordRules { packed: PackedValidation::Header, ..rules() };
+        assert!(valid(&garbage).conform(&header).is_ok(), "{codec:?}: its owner answers for it");
+    }
+}
+
+#[test]
+fn a_batch_holds_as_many_records_as_it_says() {
+    for codec in PACKED {
+        for count in [2, 4, 1000, i32::MAX] {
+            let bytes = with(&three(codec), |header| {
+                header.records_count = count;
+                header.last_offset_delta = count - 1;
+            });
+            let batch = validate_produced(&bytes, &limits()).expect("a sound header");
+            let rejection = batch.conform(&rules()).expect_err("refused");
+            assert!(matches!(rejection, Rejection::Batch(_)), "{codec:?} {count}: {rejection:?}");
+        }
+    }
+}
+
+#[test]
+fn a_packed_record_is_bounded_by_its_size_and_a_plain_one_is_not() {
+    let record = |size: usize| NewRecord {
+        timestamp: Timestamp(NOW),
+        value: Some(vec![7; size].into()),
+        ..NewRecord::default()
+    };
+    let batch = |codec, sizes: &[usize]| {
+        let mut builder = BatchBuilder::new(packed(codec));
+        sizes.iter().for_each(|size| builder.push(&record(*size)));
+        builder.build()
+    };
+    let rules = RecordRules { record_bytes_max: 1000, ..rules() };
+    for codec in PACKED {
+        // Attributes, deltas, a null key, the value's length and the number of headers: 7 bytes.
+        assert!(valid(&batch(codec, &[993, 993])).conform(&rules).is_ok(), "{codec:?}");
+        let error = refused_batch(&batch(codec, &[10, 994]), &rules);
+        assert_eq!(error, BatchError::RecordTooLarge { size: 1001, limit: 1000 }, "{codec:?}");
+    }
+    assert!(valid(&batch(Compression::None, &[5000])).conform(&rules).is_ok());
+}
+
+#[test]
+fn records_larger_than_the_window_are_walked_to_their_end() {
+    let rules = RecordRules { output_bytes_max: 4 << 20, needs_key: true, ..rules() };
+    for codec in Compression::ALL {
+        let mut builder = BatchBuilder::new(packed(codec));
+        for (index, size) in [10, 70_000, 65_536, 1, 300_000, 65_000, 200].into_iter().enumerate() {
+            builder.push(&NewRecord {
+                timestamp: Timestamp(NOW + index as i64),
+                key: Some(vec![b'k'; size / 3].into()),
+                value: Some((0..size).map(|n| (n % 251) as u8).collect::<Vec<_>>().into()),
+                headers: vec![crate::Header { key: "h".into(), value: None }],
+            });
+        }
+        let batch = builder.build();
+        let limits = ProduceLimits { max_message_bytes: 4 << 20, allow_zstd: true };
+        let valid = validate_produced(&batch.bytes, &limits).expect("a sound header");
+        assert_eq!(valid.conform(&rules).expect("conforms").bytes(), &batch.bytes, "{codec:?}");
+    }
+}
+
+#[test]
+fn what_conformed_is_not_looked_at_again() {
+    for codec in PACKED {
+        let batch = valid(&three(codec));
+        assert!(batch.must_unpack(&rules()));
+        assert!(!batch.must_unpack(&rules().once_conformed()));
     }
 }

@@ -21,23 +21,53 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, value: i32) {
     put_varlong(out, i64::from(value));
 }
 
+/// Bytes that come one after the other.
+pub(crate) trait Bytewise {
+    fn byte(&mut self) -> Result<u8, BatchError>;
+}
+
+impl Bytewise for &[u8] {
+    fn byte(&mut self) -> Result<u8, BatchError> {
+        let (first, rest) = self.split_first().ok_or(BAD)?;
+        *self = rest;
+        Ok(*first)
+    }
+}
+
+/// A buffer as bytes that come one after the other.
+struct OfBuf<'a, B>(&'a mut B);
+
+impl<B: Buf> Bytewise for OfBuf<'_, B> {
+    fn byte(&mut self) -> Result<u8, BatchError> {
+        match self.0.has_remaining() {
+            true => Ok(self.0.get_u8()),
+            false => Err(BAD),
+        }
+    }
+}
+
 pub(crate) fn get_varlong(bytes: &mut impl Buf) -> Result<i64, BatchError> {
-    let raw = get_unsigned(bytes, 10)?;
-    Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+    varlong(&mut OfBuf(bytes))
 }
 
 pub(crate) fn get_varint(bytes: &mut impl Buf) -> Result<i32, BatchError> {
-    let raw = u32::try_from(get_unsigned(bytes, 5)?).map_err(|_| BAD)?;
+    varint(&mut OfBuf(bytes))
+}
+
+pub(crate) fn varlong(bytes: &mut impl Bytewise) -> Result<i64, BatchError> {
+    let raw = unsigned(bytes, 10)?;
+    Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+}
+
+pub(crate) fn varint(bytes: &mut impl Bytewise) -> Result<i32, BatchError> {
+    let raw = u32::try_from(unsigned(bytes, 5)?).map_err(|_| BAD)?;
     Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
 }
 
-fn get_unsigned(bytes: &mut impl Buf, bytes_max: u32) -> Result<u64, BatchError> {
+fn unsigned(bytes: &mut impl Bytewise, bytes_max: u32) -> Result<u64, BatchError> {
     let mut value = 0u64;
     for index in 0..bytes_max {
-        if !bytes.has_remaining() {
-            return Err(BAD);
-        }
-        let byte = bytes.get_u8();
+        let byte = bytes.byte()?;
         let bits = u64::from(byte & 0x7f);
         if index == 9 && bits > 1 {
             return Err(BAD);

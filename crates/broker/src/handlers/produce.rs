@@ -73,7 +73,7 @@ pub fn begin(ctx: &RequestContext, request: ProduceRequest) -> Begun<Outcome<Pro
     let hints = LeaderHints::new(ctx, PRODUCE_HINTS);
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
     let terms = Terms { acks: request.acks, timeout };
-    let topics = admit(ctx, &image, request, &hints);
+    let topics = check_small(admit(ctx, &image, request, &hints));
     let mut admitted = topics.iter().flat_map(|topic| &topic.partitions).flatten();
     if !admitted.any(|one| one.batch.must_unpack(&one.rules)) {
         return Begun::at_once(settle(append(topics, terms, &hints), terms, hints).boxed());
@@ -119,7 +119,26 @@ fn admit(
     topics
 }
 
-/// Conforms those batches that must be unpacked, one after the other.
+/// Conforms those batches that must be unpacked and are small.
+fn check_small(mut topics: AdmittedTopics) -> AdmittedTopics {
+    for admitted in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        let Ok(one) = admitted else { continue };
+        if !one.batch.must_unpack(&one.rules) {
+            continue;
+        }
+        match produce_records::on_the_spot(&one.batch, &one.rules) {
+            Some(Ok(batch)) => {
+                one.batch = batch;
+                one.rules = one.rules.once_conformed();
+            }
+            Some(Err(refusal)) => *admitted = Err(refuse(one.index, refusal, Some(&one.partition))),
+            None => {}
+        }
+    }
+    topics
+}
+
+/// Conforms those batches that must still be unpacked, one after the other.
 async fn unpack(ctx: &RequestContext, topics: AdmittedTopics) -> AdmittedTopics {
     let mut unpacked = Vec::with_capacity(topics.len());
     for topic in topics {
@@ -128,8 +147,7 @@ async fn unpack(ctx: &RequestContext, topics: AdmittedTopics) -> AdmittedTopics 
             partitions.push(match one {
                 Ok(one) if one.batch.must_unpack(&one.rules) => {
                     let conformed = ctx.broker.packing.conform(one.batch.clone(), one.rules).await;
-                    // What conforms once does so again: the rules need nothing more of it.
-                    let rules = RecordRules { needs_key: false, timestamps: None, ..one.rules };
+                    let rules = one.rules.once_conformed();
                     match conformed {
                         Ok(batch) => Ok(Admitted { batch, rules, ..one }),
                         Err(refusal) => Err(refuse(one.index, refusal, Some(&one.partition))),

@@ -1,10 +1,14 @@
 //! What a topic asks of the records in a produced batch, and how a client is told that one fails.
 //!
-//! Promises: a plain batch is checked in place, on the spot; unpacking and packing happen on threads
-//! of their own, a few at a time ([`Packing`]), with a cap on what a batch may unpack to.
+//! Promises: a plain batch is checked in place, on the spot, and so is a packed one that is small
+//! ([`on_the_spot`]): a hop to another thread would cost more. Other unpacking and packing happen on
+//! threads of their own, a few at a time ([`Packing`]), with a cap on what a batch may unpack to.
 
 use config::{Compression, TimestampType, TopicConfig};
-use records::{BatchError, ProducedBatch, RecordRules, Rejection, TargetCodec, TimestampLimits};
+use records::{
+    BatchError, PackedValidation, ProducedBatch, RecordRules, Rejection, TargetCodec,
+    TimestampLimits,
+};
 use tokio::sync::Semaphore;
 use types::{ErrorCode, Timestamp};
 use wire::StrBytes;
@@ -13,6 +17,10 @@ use wire::produce::BatchIndexAndErrorMessage;
 /// Most bytes that one batch's records may unpack to: far above what a client's `batch.size`
 /// makes, and little enough that a hostile batch cannot take the memory of a node.
 const UNPACKED_BYTES_MAX: usize = 256 << 20;
+/// Largest packed batch that is checked on the spot, and most bytes that it may unpack to there:
+/// tens, at most hundreds of microseconds.
+const ON_THE_SPOT_BYTES_MAX: usize = 64 << 10;
+const ON_THE_SPOT_UNPACKED_BYTES_MAX: usize = 512 << 10;
 /// Batches that are unpacked at the same time: each may hold [`UNPACKED_BYTES_MAX`].
 const PACKING_MAX: usize = 2;
 
@@ -53,6 +61,7 @@ impl From<BatchError> for Refusal {
             | BatchError::TimestampOutOfRange { .. }
             | BatchError::AppendTimeFromClient { .. }
             | BatchError::MissingKey { .. }
+            | BatchError::RecordTooLarge { .. }
             | BatchError::BadRecord(_)
             | BatchError::BadCompression(_) => true,
         };
@@ -111,7 +120,30 @@ pub fn rules(config: &TopicConfig, now: Timestamp) -> RecordRules {
         timestamps,
         target: codec.map(|codec| TargetCodec { codec, level }),
         max_message_bytes: message.max_message_bytes as usize,
+        packed: match message.walks_packed {
+            true => PackedValidation::Full,
+            false => PackedValidation::Header,
+        },
+        record_bytes_max: message.max_decompressed_message_bytes as usize,
         output_bytes_max: UNPACKED_BYTES_MAX,
+    }
+}
+
+/// Conforms a small packed batch at once; `None` if it needs a thread of its own.
+pub fn on_the_spot(
+    batch: &ProducedBatch,
+    rules: &RecordRules,
+) -> Option<Result<ProducedBatch, Refusal>> {
+    if batch.must_repack(rules) || batch.bytes().len() > ON_THE_SPOT_BYTES_MAX {
+        return None;
+    }
+    let rules = RecordRules { output_bytes_max: ON_THE_SPOT_UNPACKED_BYTES_MAX, ..*rules };
+    match batch.clone().conform(&rules) {
+        // It takes more than is spent here, or a larger window of its codec: perhaps sound.
+        Err(Rejection::Batch(
+            BatchError::DecompressedTooLarge { .. } | BatchError::BadCompression(_),
+        )) => None,
+        conformed => Some(conformed.map_err(Refusal::from)),
     }
 }
 

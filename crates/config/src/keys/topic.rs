@@ -25,6 +25,7 @@ pub(super) const KEYS: &[Key] = &[
     topic("local.retention.ms", Long, "-2", "Time kept on the broker's own disk where tiered storage is on; -2 follows `retention.ms`.").min(-2).ms().under(&["log.local.retention.ms"]).later(),
     topic("max.compaction.lag.ms", Long, "9223372036854775807", "The longest time that a record stays uncompacted.").min(1).ms().under(&["log.cleaner.max.compaction.lag.ms"]),
     topic("max.message.bytes", Int, "1048588", "The largest batch accepted, as it is sent (compressed).").min(0).bytes().under(&["message.max.bytes"]),
+    topic("max.decompressed.message.bytes", Int, "2147483639", "The largest record of a compressed batch, as it is uncompressed. Not asked of batches that come uncompressed.").min(1).both().dynamic().bytes().under(&["max.decompressed.message.bytes"]),
     topic("message.timestamp.type", String, "CreateTime", "Whether a record's timestamp is the producer's, or the time when the leader appended it.").valid(OneOf(TIMESTAMP_TYPES)).under(&["log.message.timestamp.type"]),
     topic("message.timestamp.before.max.ms", Long, "9223372036854775807", "How far a producer's timestamp may lie before the broker's clock.").min(0).ms().under(&["log.message.timestamp.before.max.ms"]),
     topic("message.timestamp.after.max.ms", Long, "3600000", "How far a producer's timestamp may lie after the broker's clock. A timestamp in the far future would keep its segment from ever being deleted by age.").min(0).ms().under(&["log.message.timestamp.after.max.ms"]),
@@ -46,10 +47,13 @@ pub(super) const KEYS: &[Key] = &[
         .both().dynamic().under(&["unclean.leader.election.enable"]),
     topic("ottla.durability", String, "replicated", "What an in-sync replica must have done before it counts for acks=all: `replicated`, the record is in its page cache (Kafka's meaning); `synced`, the record is synced to its disk.")
         .valid(OneOf(DURABILITIES)).both().dynamic().under(&["ottla.durability"]),
+    topic("ottla.packed.validation", String, "full", "How far a compressed batch is looked into before it is appended: `full`, every record is walked, so that what cannot be read is refused and timestamps are those of the records; `header`, the batch's header is believed, which costs less and is for those who own their producers: a faulty one stops the partition's readers and its compaction, and may hide or expire records by a wrong timestamp.")
+        .valid(OneOf(PACKED_VALIDATIONS)).both().dynamic().under(&["ottla.packed.validation"]),
     topic("internal.segment.bytes", Int, "0", "Overrides `segment.bytes` without its minimum, so that tests roll often; 0 does not.").min(0).bytes().both().under(&["internal.segment.bytes"]).internal(),
 ];
 
 pub(super) const COMPRESSION_TYPES: &[&str] =
     &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 pub(super) const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
+const PACKED_VALIDATIONS: &[&str] = &["full", "header"];
 const DURABILITIES: &[&str] = &["replicated", "synced"];
