@@ -10,6 +10,7 @@ use crate::names::{CLEANER_OFFSETS, HIGH_WATERMARKS, RECOVERY_POINTS, START_OFFS
 use crate::partition::RecoveryPoints;
 use env::Disk;
 use env::disk::{read_file, write_file_atomically};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -82,6 +83,11 @@ impl DirCheckpoints {
     /// What the file says of a partition; zero if nothing.
     pub fn get(&self, which: Which, partition: &TopicPartition) -> Offset {
         self.on_disk().files[which as usize].get(partition).copied().unwrap_or(Offset::ZERO)
+    }
+
+    /// Every partition that some file names.
+    pub fn partitions(&self) -> BTreeSet<TopicPartition> {
+        self.on_disk().files.iter().flat_map(|offsets| offsets.keys().cloned()).collect()
     }
 
     fn write(&self, which: Which, offsets: &Offsets) -> io::Result<()> {

@@ -53,7 +53,7 @@ pub use error::{AppendError, LogDirError, OpenError, ReadError};
 pub use handle::LogHandle;
 pub use manager::{
     ClosedLog, CompactedLog, CompactionStatus, DamagedLog, DirectoryView, LogManager,
-    LogManagerOptions, OpenReport, Quarantined, RetentionReport,
+    LogManagerOptions, OpenReport, Presence, Quarantined, RetentionReport,
 };
 pub use meta_properties::MetaProperties;
 pub use open_files::OpenFiles;

@@ -6,10 +6,12 @@
 mod compaction;
 mod damage;
 mod directories;
+mod presence;
 
 pub use compaction::{CompactedLog, CompactionStatus};
 pub use damage::{ClosedLog, DamagedLog, Quarantined};
 pub use directories::DirectoryView;
+pub use presence::Presence;
 
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
@@ -22,10 +24,11 @@ use crate::{
     OpenLogError, RemovalJob,
 };
 use env::Disk;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use types::{BrokerEpoch, DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
 
 /// How to open.
@@ -71,6 +74,9 @@ struct Dir {
     online: bool,
     /// Partitions whose directories are there and not open: their checkpoints are kept.
     closed: Vec<ClosedLog>,
+    /// Partitions that were here once and whose directories are gone: their checkpoints are kept, so
+    /// that the next start knows of them, too.
+    missing: BTreeSet<TopicPartition>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -123,7 +129,7 @@ impl LogManager {
                     continue;
                 }
             };
-            let OpenedDir { checkpoints, logs, closed } = opened;
+            let OpenedDir { checkpoints, logs, closed, missing } = opened;
             let index = state.dirs.len();
             for (log, recovered) in logs {
                 report.partitions += 1;
@@ -145,6 +151,7 @@ impl LogManager {
                 checkpoints,
                 online: true,
                 closed: closed.clone(),
+                missing,
                 _lock: dir._lock,
             });
             report.damaged.extend(closed);
@@ -248,6 +255,7 @@ impl LogManager {
         self.clear_way(partition, dir)?;
         let failed = |error| LogDirError::new(&log_dir, "write checkpoints", error);
         checkpoints.forget(partition).map_err(failed).map_err(|error| self.fenced(error))?;
+        self.forget_missing(|missing| missing == partition)?;
         let open = OpenLog {
             disk: self.disk.clone(),
             log_dir: log_dir.clone(),
@@ -443,7 +451,7 @@ impl LogManager {
                         offsets.insert(partition, value);
                     }
                 }
-                for ClosedLog { partition, .. } in self.state().dirs[index].closed.clone() {
+                for partition in self.state().dirs[index].without_log() {
                     let kept = checkpoints.get(which, &partition);
                     offsets.insert(partition, kept);
                 }
@@ -505,7 +513,18 @@ impl LogManager {
         self.checkpoint_recovery_points()
     }
 
-    /// Retention and producer expiry over all partitions. Blocks.
+    /// Forgets producers of all partitions that have been silent for too long, by a clock that does
+    /// not jump: so much of it has passed since this was called last.
+    pub fn expire_producers(&self, passed: Duration) {
+        for (_, _, log) in self.partitions() {
+            let mut log = log.lock();
+            if log.failure().is_none() {
+                log.expire_producers(passed);
+            }
+        }
+    }
+
+    /// Retention over all partitions. Blocks.
     pub fn run_retention(&self, now: Timestamp) -> Result<RetentionReport, LogDirError> {
         let mut report = RetentionReport::default();
         // Only what is below the recovery point on disk may go.
@@ -517,7 +536,6 @@ impl LogManager {
                 if log.failure().is_some() {
                     continue;
                 }
-                log.expire_producers(now);
                 log.retention(now)
             };
             let retained = retained.map_err(|error| self.fenced(error))?;

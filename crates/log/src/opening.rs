@@ -8,6 +8,7 @@ use crate::{
     LogDirError, LogManagerOptions, OpenFiles, OpenLog, OpenLogError, PartitionLog, Recovered,
 };
 use env::Disk;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 use types::TopicPartition;
@@ -18,6 +19,8 @@ pub struct OpenedDir {
     pub logs: Vec<(PartitionLog, Recovered)>,
     /// Partitions that are there and cannot be opened.
     pub closed: Vec<ClosedLog>,
+    /// Partitions that the checkpoints name and that are not there: somebody removed them.
+    pub missing: BTreeSet<TopicPartition>,
 }
 
 /// Opens every partition of a directory on `recovery_threads` threads. Directories that wait for
@@ -30,7 +33,7 @@ pub fn open_dir(
 ) -> Result<OpenedDir, LogDirError> {
     let failed = |doing: &str, error: io::Error| LogDirError::new(&dir.path, doing, error);
     let names = disk.list(&dir.path).map_err(|error| failed("list it", error))?;
-    let mut partitions = Vec::new();
+    let mut partitions = BTreeSet::new();
     for entry in names.iter().filter(|entry| entry.is_dir) {
         if entry.name.ends_with(DELETE_DIR) && partition_of_dir(&entry.name).is_none() {
             let removed = disk.remove_dir_all(&dir.path.join(&entry.name));
@@ -41,9 +44,11 @@ pub fn open_dir(
     }
     let checkpoints = DirCheckpoints::read(disk.clone(), &dir.path);
     let checkpoints = Arc::new(checkpoints.map_err(|error| failed("read checkpoints", error))?);
+    let mut missing = checkpoints.partitions();
+    missing.retain(|partition| !partitions.contains(partition));
     let opener = Opener { disk, dir, files, options, checkpoints: &checkpoints };
-    let results = opener.open_all(partitions);
-    let mut opened = OpenedDir { checkpoints, logs: Vec::new(), closed: Vec::new() };
+    let results = opener.open_all(partitions.into_iter().collect());
+    let mut opened = OpenedDir { checkpoints, logs: Vec::new(), closed: Vec::new(), missing };
     for (partition, result) in results {
         match result {
             Ok(log) => opened.logs.push(log),

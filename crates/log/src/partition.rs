@@ -41,6 +41,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use types::{
     EpochOffset, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId, TopicPartition,
 };
@@ -233,9 +234,12 @@ impl PartitionLog {
         &self.producers
     }
 
-    /// Forgets producers that were silent for `producer_expiration_ms`.
-    pub fn expire_producers(&mut self, now: Timestamp) {
-        self.producers.expire(Timestamp(now.0.saturating_sub(self.config.producer_expiration_ms)));
+    /// Forgets producers that were silent for `producer_expiration_ms`; so much time has passed
+    /// since this was called last.
+    pub fn expire_producers(&mut self, passed: Duration) {
+        let silent_ms_max = u64::try_from(self.config.producer_expiration_ms).unwrap_or(0);
+        let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        self.producers.expire(passed_ms, silent_ms_max);
     }
 
     /// The offset of the first record of a transaction still open; the end offset if none is. With

@@ -9,7 +9,9 @@
 //!
 //! A producer has one row for each batch kept, oldest first (Kafka itself keeps the last one only; a
 //! reader that takes the last row of a producer sees what Kafka writes), or one row with last
-//! sequence -1 and last offset -1 if it has none.
+//! sequence -1 and last offset -1 if it has none. Before these, one that has been silent has such a row
+//! with the milliseconds of its silence in the place of the timestamp (ours; Kafka's reader goes by the
+//! rows that follow).
 
 use crate::producers::{BATCHES_KEPT, BatchMark, ProducerEntry, Producers};
 use bytes::{Buf, BufMut};
@@ -31,11 +33,16 @@ pub fn encode(producers: &Producers) -> Vec<u8> {
             offset_delta: 0,
             timestamp: entry.last_timestamp,
         };
+        let silence = producers.silent_ms(id);
+        let silent =
+            BatchMark { timestamp: Timestamp(silence.min(i64::MAX as u64) as i64), ..none };
+        let silent = (silence > 0).then_some(&silent);
         let lone = entry.batches.is_empty().then_some(&none);
-        for mark in entry.batches.iter().chain(lone) {
-            let last = entry.batches.back().is_none_or(|newest| newest == mark);
+        let newest = entry.batches.back().or(lone);
+        for mark in silent.into_iter().chain(&entry.batches).chain(lone) {
             // The newest row carries the time of the last append, which may be a marker's.
-            let timestamp = if last { entry.last_timestamp } else { mark.timestamp };
+            let is_newest = newest.is_some_and(|newest| std::ptr::eq(newest, mark));
+            let timestamp = if is_newest { entry.last_timestamp } else { mark.timestamp };
             rows.put_i64(id.0);
             rows.put_i16(entry.epoch.0);
             rows.put_i32(mark.last_sequence);
@@ -73,11 +80,15 @@ pub fn decode(mut bytes: &[u8]) -> Result<Producers, &'static str> {
         return Err("number of rows does not match its size");
     }
     let mut producers = Producers::default();
-    let mut current: Option<(ProducerId, ProducerEntry)> = None;
+    let mut current: Option<(ProducerId, ProducerEntry, u64)> = None;
     for _ in 0..count {
         let (id, row) = row(&mut bytes);
         match &mut current {
-            Some((last, entry)) if *last == id => {
+            Some((last, entry, silent_ms)) if *last == id => {
+                // A row without a batch and not the only one tells of silence.
+                if entry.batches.is_empty() {
+                    *silent_ms = u64::try_from(entry.last_timestamp.0).unwrap_or(0);
+                }
                 entry.last_timestamp = row.last_timestamp;
                 entry.epoch = row.epoch;
                 entry.batches.extend(row.batches);
@@ -86,14 +97,14 @@ pub fn decode(mut bytes: &[u8]) -> Result<Producers, &'static str> {
                 }
             }
             _ => {
-                if let Some((id, entry)) = current.replace((id, row)) {
-                    producers.restore(id, entry);
+                if let Some((id, entry, silent_ms)) = current.replace((id, row, 0)) {
+                    producers.restore(id, entry, silent_ms);
                 }
             }
         }
     }
-    if let Some((id, entry)) = current {
-        producers.restore(id, entry);
+    if let Some((id, entry, silent_ms)) = current {
+        producers.restore(id, entry, silent_ms);
     }
     Ok(producers)
 }

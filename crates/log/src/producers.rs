@@ -2,7 +2,10 @@
 //!
 //! Promises: the last five batches of each producer; a batch with the sequences of one of them is a
 //! duplicate; any other must continue the last one, unless nothing is known of the producer. The
-//! state is a function of the log's batches. Pure: no clock, no files.
+//! state is a function of the log's batches, but for how long each producer has been silent: that is
+//! counted, never read off a wall clock or a record's timestamp, which say nothing of when the broker
+//! heard of it (a backfill dates its records a year ago; a clock jumps a day ahead). Pure: no clock,
+//! no files.
 
 use crate::AppendError;
 use records::{Batch, BatchHeader, ControlRecord, MarkerKind};
@@ -64,13 +67,25 @@ pub struct EndedTransaction {
     pub kind: MarkerKind,
 }
 
-/// All producers of a partition.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+/// All producers of a partition. Two are equal if they treat every batch alike, however long their
+/// producers have been silent.
+#[derive(Debug, Default, Clone)]
 pub struct Producers {
     entries: BTreeMap<ProducerId, ProducerEntry>,
     /// First offsets of open transactions.
     open: BTreeSet<Offset>,
+    /// For how many milliseconds each producer is known to have been silent. One that was heard of
+    /// since the last [`Producers::expire`] is not in it.
+    silent_ms: BTreeMap<ProducerId, u64>,
 }
+
+impl PartialEq for Producers {
+    fn eq(&self, other: &Producers) -> bool {
+        (&self.entries, &self.open) == (&other.entries, &other.open)
+    }
+}
+
+impl Eq for Producers {}
 
 impl Producers {
     pub fn get(&self, id: ProducerId) -> Option<&ProducerEntry> {
@@ -81,10 +96,23 @@ impl Producers {
         self.entries.iter().map(|(id, entry)| (*id, entry))
     }
 
-    /// Puts an entry back, from a snapshot.
-    pub fn restore(&mut self, id: ProducerId, entry: ProducerEntry) {
+    /// Puts an entry back, from a snapshot: it had been silent for so long when that was written.
+    pub fn restore(&mut self, id: ProducerId, entry: ProducerEntry, silent_ms: u64) {
         self.open.extend(entry.open_transaction);
         self.entries.insert(id, entry);
+        if silent_ms > 0 {
+            self.silent_ms.insert(id, silent_ms);
+        }
+    }
+
+    /// For how long it is known to have been silent.
+    pub fn silent_ms(&self, id: ProducerId) -> u64 {
+        self.silent_ms.get(&id).copied().unwrap_or(0)
+    }
+
+    /// The producer is there: it sent something, be it again.
+    pub fn heard_of(&mut self, id: ProducerId) {
+        self.silent_ms.remove(&id);
     }
 
     /// The first offset of the oldest open transaction.
@@ -137,6 +165,7 @@ impl Producers {
         if !header.has_producer() {
             return None;
         }
+        self.heard_of(header.producer_id);
         let entry = self.entries.entry(header.producer_id).or_insert_with(|| ProducerEntry {
             epoch: header.producer_epoch,
             batches: VecDeque::new(),
@@ -179,10 +208,23 @@ impl Producers {
         None
     }
 
-    /// Forgets producers last seen before `oldest`, unless they have a transaction open.
-    pub fn expire(&mut self, oldest: Timestamp) {
-        self.entries
-            .retain(|_, entry| entry.open_transaction.is_some() || entry.last_timestamp >= oldest);
+    /// Time has passed since this was called last: forgets producers that have been silent for as
+    /// long as that or longer, unless they have a transaction open. Whoever was heard of meanwhile
+    /// begins to be silent now, so that none is forgotten early; a restart stops the count and goes on.
+    pub fn expire(&mut self, passed_ms: u64, silent_ms_max: u64) {
+        let silent = &mut self.silent_ms;
+        self.entries.retain(|id, entry| {
+            let ms = match silent.get(id) {
+                Some(ms) => ms.saturating_add(passed_ms),
+                None => 0,
+            };
+            let is_kept = entry.open_transaction.is_some() || ms < silent_ms_max;
+            match is_kept {
+                true => silent.insert(*id, ms),
+                false => silent.remove(id),
+            };
+            is_kept
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use super::ReplicaManager;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// How finely deadlines of partitions are kept. Looking costs an atomic read per partition.
@@ -53,6 +53,13 @@ pub fn start(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>) {
         let logs = manager.logs().clone();
         let done = env::tasks::blocking(move || logs.run_retention(wall).map(|_| ())).await;
         report(&manager, "retention", done);
+    });
+    let last = Mutex::new(core.env.clock.now());
+    every(core, manager, storage.producer_expiration_check_interval, move |manager, core| {
+        let now = core.env.clock.now();
+        let before = std::mem::replace(&mut *last.lock().expect("nobody panicked"), now);
+        let (logs, passed) = (manager.logs().clone(), now.since(before));
+        async move { env::tasks::blocking(move || logs.expire_producers(passed)).await }
     });
     every(core, manager, GAUGE_INTERVAL, |manager, core| async move { gauge(&manager, &core) });
     spawn(&core.tasks, note_recovered(manager.clone()));

@@ -264,6 +264,7 @@ fn storage(values: &Values<'_>) -> StorageConfig {
         retention_check_interval: values.ms("log.retention.check.interval.ms"),
         recovery_point_checkpoint_interval: values.ms("log.flush.offset.checkpoint.interval.ms"),
         producer_id_expiration: values.ms("producer.id.expiration.ms"),
+        producer_expiration_check_interval: values.ms("producer.id.expiration.check.interval.ms"),
         cleaner_enable: values.bool("log.cleaner.enable"),
         cleaner: CleanerConfig::resolve(&Layers::fixed(values.0)),
         tail_cache: TailCacheConfig {

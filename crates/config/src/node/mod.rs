@@ -167,6 +167,8 @@ pub struct StorageConfig {
     pub recovery_point_checkpoint_interval: Duration,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`
+    pub producer_expiration_check_interval: Duration,
     /// `log.cleaner.enable`
     pub cleaner_enable: bool,
     /// As the node starts with it; see [`CleanerConfig::resolve`].

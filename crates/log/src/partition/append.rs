@@ -41,6 +41,7 @@ impl PartitionLog {
         let marker = marker_of(batch.batch());
         if header.has_producer() {
             if let Sequence::Duplicate(mark) = self.producers.check(header)? {
+                self.producers.heard_of(header.producer_id);
                 return Ok(self.duplicate(mark));
             }
             if let Some(ControlRecord::EndTransaction(marker)) = &marker {

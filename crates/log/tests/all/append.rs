@@ -6,8 +6,10 @@ use env::disk::{Disk, Open};
 use env::mem_disk::MemDiskStats;
 use log::{AppendError, LogConfig, PartitionLog};
 use records::{
-    BatchOptions, EndTransactionMarker, MarkerKind, ProducedBatch, TimestampType, batches,
+    BatchBuilder, BatchOptions, EndTransactionMarker, MarkerKind, NewRecord, ProducedBatch,
+    TimestampType, batches,
 };
+use std::time::Duration;
 use types::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 fn send(log: &mut PartitionLog, batch: &ProducedBatch) -> Result<(i64, bool), ErrorCode> {
@@ -80,11 +82,65 @@ fn sequences_follow_kafkas_rules() {
 fn a_silent_producer_is_forgotten() {
     let mut log = World::new(small()).create();
     send(&mut log, &produced(1, 0, 0, 1)).unwrap();
-    log.expire_producers(Timestamp(1000 + 24 * 3_600_000));
+    // It may have sent just now: its silence begins with the first look.
+    log.expire_producers(HOUR * 24);
+    log.expire_producers(HOUR * 23);
     assert!(log.producer(ProducerId(1)).is_some());
-    log.expire_producers(Timestamp(1001 + 24 * 3_600_000));
+    log.expire_producers(HOUR);
     assert!(log.producer(ProducerId(1)).is_none());
     assert_eq!(send(&mut log, &produced(1, 0, 7, 1)), Ok((1, false)));
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_producer_of_old_records_is_remembered_like_any_other() {
+    for timestamp in [-1, 0, 1000] {
+        let mut log = World::new(small()).create();
+        let options = BatchOptions {
+            producer_id: ProducerId(1),
+            producer_epoch: ProducerEpoch(0),
+            base_sequence: 0,
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options);
+        builder.push(&NewRecord { timestamp: Timestamp(timestamp), ..NewRecord::default() });
+        let batch = ProducedBatch::from_own(builder.build());
+        assert_eq!(send(&mut log, &batch), Ok((0, false)));
+        log.expire_producers(Duration::from_secs(600));
+        log.expire_producers(Duration::from_secs(600));
+        assert_eq!(send(&mut log, &batch), Ok((0, true)), "dated {timestamp}: a retry");
+    }
+}
+
+#[test]
+fn a_retry_tells_that_its_producer_is_there() {
+    let mut log = World::new(small()).create();
+    for _ in 0..3 {
+        send(&mut log, &produced(1, 0, 0, 1)).unwrap();
+        log.expire_producers(HOUR);
+        log.expire_producers(HOUR * 20);
+    }
+    assert!(log.producer(ProducerId(1)).is_some());
+}
+
+#[test]
+fn silence_goes_on_after_a_restart_and_time_without_the_broker_does_not_count() {
+    let world = World::new(small());
+    let mut log = world.create();
+    send(&mut log, &produced(1, 0, 0, 1)).unwrap();
+    send(&mut log, &produced(2, 0, 0, 1)).unwrap();
+    log.expire_producers(HOUR);
+    log.expire_producers(HOUR * 20);
+    send(&mut log, &produced(2, 0, 1, 1)).unwrap();
+    log.close().unwrap();
+    drop(log);
+    let (mut log, _) = world.open(true).unwrap();
+    log.expire_producers(HOUR * 3);
+    assert!(log.producer(ProducerId(1)).is_some());
+    log.expire_producers(HOUR);
+    assert!(log.producer(ProducerId(1)).is_none());
+    assert_eq!(send(&mut log, &produced(2, 0, 1, 1)), Ok((2, true)), "it was heard of later");
 }
 
 #[test]
