@@ -5,6 +5,7 @@
 //! - a broker registers only with a cluster whose id it has read from committed metadata;
 //! - it asks to be unfenced only after it has applied its own registration, so that it knows that
 //!   this incarnation leads nothing of what the one before it led;
+//! - what it has lost of what the metadata counts on is told before that;
 //! - the same incarnation is kept for the life of the process.
 //!
 //! Runs on the control runtime.
@@ -64,6 +65,8 @@ impl Registration {
         let mut verdicts = self.heartbeats.verdict.subscribe();
         // Clients must not be told the history that is still being replayed.
         self.wait_applied(version).await;
+        // An unfenced broker may be elected by what it held once.
+        self.replicas.report_losses().await;
         self.raise(Phase::Registered);
         loop {
             self.want_unfence(true);

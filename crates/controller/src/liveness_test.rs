@@ -16,6 +16,8 @@ fn broker(id: i32, epoch: i64, fenced: bool) -> Record {
         fenced,
         in_controlled_shutdown: false,
         log_dirs: Vec::new(),
+        failed_log_dirs: Vec::new(),
+        lost_log_dirs: Vec::new(),
         features: Vec::new(),
         previous_epoch: BrokerEpoch::NONE,
         registered_version: MetadataVersion(7),

@@ -130,8 +130,10 @@ pub trait Disk: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// Names in a directory, sorted.
+    /// Names in a directory, sorted. A link to a directory counts as one: operators move partitions
+    /// to other volumes that way.
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    /// Whether something has this name, be it a link to nothing.
     fn exists(&self, path: &Path) -> bool;
     /// What is known of a file by its name.
     fn stat(&self, path: &Path) -> io::Result<FileStat> {
@@ -320,6 +322,11 @@ fn modified(metadata: &std::fs::Metadata) -> io::Result<Option<Timestamp>> {
     Ok(since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp))
 }
 
+fn is_dir(entry: &std::fs::DirEntry) -> io::Result<bool> {
+    let kind = entry.file_type()?;
+    Ok(kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()))
+}
+
 impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
         let mut options = std::fs::OpenOptions::new();
@@ -360,14 +367,15 @@ impl Disk for RealDisk {
         for entry in std::fs::read_dir(path)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
+            entries.push(DirEntry { name, is_dir: is_dir(&entry)? });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
 
     fn exists(&self, path: &Path) -> bool {
-        path.exists()
+        // A link to nothing is there, too: what is made in its place would fail.
+        std::fs::symlink_metadata(path).is_ok()
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {

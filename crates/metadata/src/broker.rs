@@ -17,6 +17,12 @@ pub struct Broker {
     /// On its way out: still serves what it must, takes nothing new.
     pub in_controlled_shutdown: bool,
     pub log_dirs: Vec<DirectoryId>,
+    /// Those of `log_dirs` that have failed since: a later start that lacks one has lost what was
+    /// in it.
+    pub failed_log_dirs: Vec<DirectoryId>,
+    /// Those that former registrations named and this one does not, the newest
+    /// [`Broker::LOST_LOG_DIRS_MAX`]: a replica that the broker has no log for was in one of them.
+    pub lost_log_dirs: Vec<DirectoryId>,
     pub features: Vec<FeatureRange>,
     /// The epoch that the broker stored when it last stopped cleanly, NONE if it did not.
     pub previous_epoch: BrokerEpoch,
@@ -26,6 +32,9 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Most directories in `lost_log_dirs`. That there are any is what matters.
+    pub const LOST_LOG_DIRS_MAX: usize = 16;
+
     /// Whether the broker may lead partitions and be a member of ISRs.
     pub fn is_live(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown

@@ -23,7 +23,8 @@ pub enum Command {
     /// The broker wants to stop: leaves every ISR except as the last member, leads nothing. `Done`.
     BeginControlledShutdown { broker_id: NodeId, broker_epoch: BrokerEpoch },
     /// Log directories failed: the broker leaves the ISRs of the partitions in them, and what it led
-    /// there is led by others, except where it is the last member. `Done`.
+    /// there is led by others, except where it is the last member and its records may come back.
+    /// `Done`.
     FailReplicas(FailReplicas),
     /// The broker's disk is too slow for these partitions: it leaves their ISRs where enough others
     /// remain, and what it led there is led by others, except where it is the last member. Its
@@ -80,6 +81,9 @@ pub struct FailReplicas {
     pub log_dirs: Vec<DirectoryId>,
     /// The replicas that were in them; those that are not the broker's are passed over.
     pub partitions: Vec<TopicIdPartition>,
+    /// Nothing of these replicas is left and nothing comes back: the broker has no log for them
+    /// though all of its directories are there. None of them is waited for.
+    pub records_gone: bool,
 }
 
 /// A broker that cannot serve some of its replicas in time.

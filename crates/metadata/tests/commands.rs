@@ -24,6 +24,7 @@ fn command() -> impl Strategy<Value = Command> {
             false => {
                 let log_dirs = dir.map(Uuid).into_iter().collect();
                 Command::FailReplicas(FailReplicas {
+                    records_gone: id % 2 == 0,
                     broker_id,
                     broker_epoch,
                     log_dirs,

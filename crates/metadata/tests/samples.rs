@@ -35,6 +35,8 @@ fn records() -> Vec<Record> {
             fenced: true,
             in_controlled_shutdown: true,
             log_dirs: vec![Uuid([2; 16])],
+            failed_log_dirs: Vec::new(),
+            lost_log_dirs: Vec::new(),
             features: vec![FeatureRange { name: "f".to_owned(), level_min: 0, level_max: 2 }],
             previous_epoch: BrokerEpoch::NONE,
             registered_version: MetadataVersion(40),

@@ -124,6 +124,7 @@ impl Controller {
                     broker_epoch,
                     log_dirs: Vec::new(),
                     partitions: partitions.clone(),
+                    records_gone: false,
                 });
                 self.ask(ctx, command, Asker::Fail { node, incarnation, partitions });
             }

@@ -259,6 +259,8 @@ mod tests {
                 fenced: fenced.contains(&id),
                 in_controlled_shutdown: false,
                 log_dirs: Vec::new(),
+                failed_log_dirs: Vec::new(),
+                lost_log_dirs: Vec::new(),
                 features: Vec::new(),
                 previous_epoch: BrokerEpoch::NONE,
                 registered_version: MetadataVersion(1),

@@ -7,7 +7,10 @@
 //! - a partition that may lie in an offline directory is not made anew in another: what it held
 //!   would be forgotten. Kafka does the same;
 //! - a node all of whose directories failed stops, once the controller knows;
-//! - want of space is no failure: what could not be made for it is tried again.
+//! - want of space is no failure: what could not be made for it is tried again;
+//! - records that the metadata counts on and that are gone (a disk was replaced, a partition's
+//!   directory removed) are reported before this start asks to be unfenced, and nothing is made in
+//!   their place while the metadata counts on them: an empty leader would have the others cut theirs.
 
 use super::manager::ReplicaManager;
 use super::partition::Partition;
@@ -96,6 +99,9 @@ struct UnservedState {
     failed: BTreeSet<TopicIdPartition>,
     /// There was no room for them.
     waiting: BTreeSet<TopicIdPartition>,
+    /// The metadata counts on records of theirs that are gone: nothing is made in their place before
+    /// it does not any more.
+    gone: BTreeSet<TopicIdPartition>,
     /// Not yet told to the controller.
     untold: BTreeSet<TopicIdPartition>,
 }
@@ -119,8 +125,19 @@ impl Unserved {
         }
     }
 
+    pub fn lose(&self, id: TopicIdPartition) {
+        let mut state = self.lock();
+        if state.gone.insert(id) {
+            state.untold.insert(id);
+        }
+    }
+
     pub fn has_failed(&self, id: &TopicIdPartition) -> bool {
         self.lock().failed.contains(id)
+    }
+
+    pub fn is_gone(&self, id: &TopicIdPartition) -> bool {
+        self.lock().gone.contains(id)
     }
 
     /// It is the broker's no longer, or it is served after all.
@@ -128,7 +145,19 @@ impl Unserved {
         let mut state = self.lock();
         state.failed.remove(id);
         state.waiting.remove(id);
+        state.gone.remove(id);
         state.untold.remove(id);
+    }
+
+    /// Some of what the controller has not been told, all of it gone or none.
+    fn next_to_tell(&self) -> Option<(Vec<TopicIdPartition>, bool)> {
+        let state = self.lock();
+        let of_kind = |gone: bool| -> Vec<TopicIdPartition> {
+            let alike = state.untold.iter().filter(|id| state.gone.contains(id) == gone);
+            alike.copied().take(REPLICAS_PER_COMMAND_MAX).collect()
+        };
+        let kinds = [true, false].into_iter().map(|gone| (of_kind(gone), gone));
+        kinds.into_iter().find(|(partitions, _)| !partitions.is_empty())
     }
 
     /// Those for which there was no room, to be tried again.
@@ -170,18 +199,23 @@ impl ReplicaManager {
         }
     }
 
+    /// Tells the controller which of the records that it counts on are gone, before this broker asks
+    /// to be unfenced. If it cannot be told in time, it is told later, and nothing is served meanwhile.
+    pub async fn report_losses(&self) {
+        for _ in 0..TELL_TRIES {
+            if self.report_unserved().await {
+                return;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
     /// Tells the controller what it has not been told; true if nothing is left to tell.
     async fn report_unserved(&self) -> bool {
         let core = self.core();
         let image = core.image.load();
         let broker_epoch = core.broker_epoch.get();
-        let partitions: Vec<TopicIdPartition> = {
-            let state = self.unserved().lock();
-            state.untold.iter().copied().take(REPLICAS_PER_COMMAND_MAX).collect()
-        };
-        if partitions.is_empty() {
-            return true;
-        }
+        let Some((partitions, records_gone)) = self.unserved().next_to_tell() else { return true };
         if broker_epoch == types::BrokerEpoch::NONE {
             return false;
         }
@@ -190,11 +224,12 @@ impl ReplicaManager {
             broker_epoch,
             log_dirs: self.logs().failed_directories(),
             partitions: partitions.clone(),
+            records_gone,
         });
         match core.controller.submit(command).await {
             Ok((Reply::Done, _)) => {
                 let names = names(&image, &partitions);
-                tracing::warn!(replicas = ?names, "told the controller of replicas not served");
+                tracing::warn!(replicas = ?names, records_gone, "told the controller of replicas not served");
                 let mut state = self.unserved().lock();
                 partitions.iter().for_each(|id| {
                     state.untold.remove(id);

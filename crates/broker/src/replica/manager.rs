@@ -130,6 +130,11 @@ impl ReplicaManager {
         &self.core
     }
 
+    /// Whether the images have reached the registration of this start.
+    pub(super) fn is_current(&self) -> bool {
+        self.is_current.load(Ordering::Acquire)
+    }
+
     pub(super) fn unserved(&self) -> &UnservedReplicas {
         &self.unserved
     }
@@ -270,7 +275,9 @@ impl ReplicaManager {
         image.partition(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         match self.partition(&id) {
             Some(partition) => Ok(partition),
-            None if self.unserved.has_failed(&id) => Err(ErrorCode::KafkaStorageError),
+            None if self.unserved.has_failed(&id) || self.unserved.is_gone(&id) => {
+                Err(ErrorCode::KafkaStorageError)
+            }
             None => Err(ErrorCode::NotLeaderOrFollower),
         }
     }
@@ -350,6 +357,7 @@ impl ReplicaManager {
         let partition = match partitions.get(&change.partition) {
             Some(partition) => partition.clone(),
             None if self.unserved.has_failed(&change.partition) => return,
+            None if self.has_lost(image, change, at) => return,
             None => match self.open(image, change, at) {
                 Ok(partition) => {
                     self.unserved.forget(&change.partition);
@@ -558,6 +566,14 @@ impl ReplicaManager {
                 ),
                 Err(error) => tracing::error!(partition = %name, %error, "cannot set aside"),
             }
+        }
+        let is_over = |name: &TopicPartition| {
+            let at =
+                image.topic_by_name(&name.topic).and_then(|topic| topic.partition(name.partition));
+            !at.is_some_and(|at| at.is_replica(self.core.node_id))
+        };
+        if let Err(error) = self.logs.forget_missing(is_over) {
+            tracing::error!(%error, "cannot forget what is no longer this broker's");
         }
     }
 

@@ -18,6 +18,7 @@ mod gray;
 mod isr;
 mod leading;
 mod lookups;
+mod lost;
 mod manager;
 mod partition;
 mod quarantine;

@@ -149,6 +149,7 @@ async fn give_up(core: &BrokerCore, id: TopicIdPartition) -> bool {
         broker_epoch,
         log_dirs: Vec::new(),
         partitions: vec![id],
+        records_gone: false,
     });
     match core.controller.submit(command).await {
         Ok((Reply::Done, version)) => core.image.wait_for(version, APPLY_TIME).await,

@@ -385,6 +385,7 @@ fn fail_out(command: &FailReplicas) -> proto::FailReplicas {
         broker_epoch: command.broker_epoch.0,
         log_dirs: command.log_dirs.iter().copied().map(id_out).collect(),
         replicas: command.partitions.iter().map(replica).collect(),
+        records_gone: command.records_gone,
     }
 }
 
@@ -396,6 +397,7 @@ fn fail_in(command: &proto::FailReplicas) -> Result<FailReplicas, DecodeError> {
         broker_epoch: BrokerEpoch(command.broker_epoch),
         log_dirs: ids_in("log_dirs", &command.log_dirs)?,
         partitions: command.replicas.iter().map(replica).collect::<Result<_, _>>()?,
+        records_gone: command.records_gone,
     })
 }
 

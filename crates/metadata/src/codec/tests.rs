@@ -63,6 +63,8 @@ fn broker() -> impl Strategy<Value = Broker> {
         prop::option::of(any::<String>()),
         prop::collection::vec(ids(), 0..3),
         prop::collection::vec(feature(), 0..3),
+        prop::collection::vec(ids(), 0..2),
+        prop::collection::vec(ids(), 0..2),
     );
     let numbers = (any::<i32>(), any::<i64>(), ids(), any::<i64>(), any::<u64>());
     (parts, numbers, any::<[bool; 2]>()).prop_map(|(parts, numbers, flags)| Broker {
@@ -74,6 +76,8 @@ fn broker() -> impl Strategy<Value = Broker> {
         fenced: flags[0],
         in_controlled_shutdown: flags[1],
         log_dirs: parts.2,
+        failed_log_dirs: parts.4,
+        lost_log_dirs: parts.5,
         features: parts.3,
         previous_epoch: BrokerEpoch(numbers.3),
         registered_version: MetadataVersion(numbers.4),

@@ -26,6 +26,7 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
     check_registration(draft, command)?;
     let existing = draft.image().broker(command.broker_id).cloned();
     let records = records_of(existing.as_ref(), command);
+    let lost_log_dirs = lost_log_dirs(existing.as_ref(), command);
     let same = existing.filter(|broker| broker.incarnation_id == command.incarnation_id);
     let broker = Broker {
         id: command.broker_id,
@@ -36,6 +37,8 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
         fenced: true,
         in_controlled_shutdown: false,
         log_dirs: command.log_dirs.clone(),
+        failed_log_dirs: Vec::new(),
+        lost_log_dirs,
         features: command.features.clone(),
         previous_epoch: command.previous_epoch,
         registered_version: MetadataVersion(draft.image().version().0 + 1),
@@ -48,6 +51,8 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
                 fenced: same.fenced,
                 in_controlled_shutdown: same.in_controlled_shutdown,
                 registered_version: same.registered_version,
+                failed_log_dirs: same.failed_log_dirs.clone(),
+                lost_log_dirs: same.lost_log_dirs.clone(),
                 ..broker
             };
             if amended != same {
@@ -66,16 +71,25 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
 }
 
 /// A clean stop leaves the epoch that it ended in every directory; a directory that is gone took
-/// its records along.
+/// its records along, and one that has failed may have lost what was not synced, even if it is back.
 fn records_of(existing: Option<&Broker>, command: &RegisterBroker) -> Records {
     let Some(former) = existing else { return Records::MaybeLost };
     let is_back = |dir: &&Uuid| command.log_dirs.contains(dir);
     let (count, back) = (former.log_dirs.len(), former.log_dirs.iter().filter(is_back).count());
     match former.epoch == command.previous_epoch {
         _ if back == 0 && count > 0 => Records::Lost,
-        true if back == count => Records::Whole,
+        true if back == count && former.failed_log_dirs.is_empty() => Records::Whole,
         _ => Records::MaybeLost,
     }
+}
+
+/// What the broker had once and does not name now, the newest last.
+fn lost_log_dirs(existing: Option<&Broker>, command: &RegisterBroker) -> Vec<Uuid> {
+    let Some(former) = existing else { return Vec::new() };
+    let had = former.lost_log_dirs.iter().chain(&former.log_dirs);
+    let mut lost: Vec<Uuid> = had.filter(|dir| !command.log_dirs.contains(dir)).copied().collect();
+    lost.drain(..lost.len().saturating_sub(Broker::LOST_LOG_DIRS_MAX));
+    lost
 }
 
 pub fn unregister(draft: &mut Draft<'_>, broker_id: NodeId) -> Result<Reply, Refusal> {
@@ -122,17 +136,20 @@ pub fn begin_controlled_shutdown(
     Ok(Reply::Done)
 }
 
-/// What the directories held is lost to the broker; others may lead in its place. A directory that
-/// is back at the next start is registered again.
+/// What the directories held is lost to the broker; others may lead in its place. The directories
+/// stay in the registration, so that a next start without them is known to have lost their records.
 pub fn fail_replicas(draft: &mut Draft<'_>, command: &FailReplicas) -> Result<Reply, Refusal> {
     let broker = check_epoch(draft, command.broker_id, command.broker_epoch)?;
-    let mut log_dirs = broker.log_dirs.clone();
-    log_dirs.retain(|dir| !command.log_dirs.contains(dir));
-    if log_dirs != broker.log_dirs {
-        draft.push(Record::Broker(Broker { log_dirs, ..broker }));
+    let mut failed_log_dirs = broker.failed_log_dirs.clone();
+    let is_new = |dir: &&Uuid| broker.log_dirs.contains(dir) && !failed_log_dirs.contains(dir);
+    let more: Vec<Uuid> = command.log_dirs.iter().filter(is_new).copied().collect();
+    if !more.is_empty() {
+        failed_log_dirs.extend(more);
+        draft.push(Record::Broker(Broker { failed_log_dirs, ..broker }));
     }
+    let records = if command.records_gone { Records::Lost } else { Records::MaybeLost };
     for id in &command.partitions {
-        remove_lost_replica(draft, *id, command.broker_id);
+        remove_lost_replica(draft, *id, command.broker_id, records);
     }
     Ok(Reply::Done)
 }

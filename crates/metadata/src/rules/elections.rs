@@ -50,12 +50,20 @@ pub fn remove_from_isrs(draft: &mut Draft<'_>, broker: NodeId, records: Records)
 ///
 /// Outside of the ISR the partition epoch rises all the same: a leader may just be asking to let it
 /// join, by what it had before.
-pub fn remove_lost_replica(draft: &mut Draft<'_>, id: TopicIdPartition, broker: NodeId) {
+///
+/// A replica whose records are gone is not even the one to wait for (but where it is the only one):
+/// it would lead with an empty log, and the others would cut theirs to that.
+pub fn remove_lost_replica(
+    draft: &mut Draft<'_>,
+    id: TopicIdPartition,
+    broker: NodeId,
+    records: Records,
+) {
     let Some(partition) = draft.image().partition(id).cloned() else { return };
     if !partition.is_replica(broker) {
         return;
     }
-    let loss = Some(Loss::Some);
+    let loss = records.loss();
     if !counts_on(&partition, broker, loss) {
         let mut next = partition.as_ref().clone();
         next.partition_epoch = PartitionEpoch(partition.partition_epoch.0.saturating_add(1));

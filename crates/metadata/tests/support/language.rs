@@ -12,7 +12,7 @@
 //! config RESOURCE set:k=v delete:k append:k=v subtract:k=v [+ RESOURCE ..] [validate]
 //! replace RESOURCE k=v .. [+ RESOURCE ..] [validate]
 //! elect preferred|unclean all|NAME-P ..
-//! fail N [dirs=1,2] [epoch=E] NAME-P ..
+//! fail N [dirs=1,2] [epoch=E] [gone=yes] NAME-P ..
 //! ```
 //! RESOURCE is `topic:NAME`, `broker:N` or `cluster`.
 
@@ -131,6 +131,7 @@ fn fail(image: &Image, words: &[&str]) -> FailReplicas {
         broker_epoch: epoch_of(image, broker_id, field(words, "epoch")),
         log_dirs: dirs.map(|text| Uuid(number::<u128>(text).to_be_bytes())).collect(),
         partitions: ids(image, &words[1..]),
+        records_gone: field(words, "gone").is_some(),
     }
 }
 
