@@ -5,6 +5,7 @@
 //!            (members join)        (leader assigns)                (someone comes or goes)
 //! ```
 
+use crate::java;
 use crate::member::{Member, Protocol};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -121,16 +122,22 @@ impl Group {
             && protocols.iter().any(|p| self.members.values().all(|m| m.supports(&p.name)))
     }
 
-    /// The protocol that most members prefer among those that all support.
+    /// The protocol that most members prefer among those that all support; of several with as many
+    /// votes the one that Kafka's table of votes has first.
     pub(crate) fn choose_protocol(&self) -> Option<String> {
         let common = |name: &str| self.members.values().all(|m| m.supports(name));
-        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        for member in self.members.values() {
-            if let Some(vote) = member.protocols.iter().find(|p| common(&p.name)) {
-                *votes.entry(&vote.name).or_default() += 1;
+        let mut votes: Vec<(&str, usize)> = Vec::new();
+        for member in self.joined_order.iter().filter_map(|id| self.members.get(id)) {
+            let Some(vote) = member.protocols.iter().find(|p| common(&p.name)) else { continue };
+            match votes.iter_mut().find(|(name, _)| *name == vote.name) {
+                Some((_, count)) => *count += 1,
+                None => votes.push((vote.name.as_str(), 1)),
             }
         }
-        votes.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name.to_owned())
+        let most = votes.iter().map(|(_, count)| *count).max()?;
+        let names = java::hash_map_order(votes.iter().map(|(name, _)| *name).collect());
+        let first = names.into_iter().find(|name| votes.contains(&(*name, most)))?;
+        Some(first.to_owned())
     }
 
     pub(crate) fn has_all_joined(&self) -> bool {

@@ -9,6 +9,7 @@
 
 mod coordinator;
 mod group;
+mod java;
 mod member;
 mod offsets;
 mod records;
@@ -28,9 +29,7 @@ pub use requests::{
 /// Kafka does, modulo the partition count.
 pub fn partition_for(group_id: &str, partition_count: i32) -> i32 {
     assert!(partition_count > 0, "partition count must be positive, is {partition_count}");
-    let hash = group_id
-        .encode_utf16()
-        .fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let hash = java::string_hash(group_id);
     let positive = if hash == i32::MIN { 0 } else { hash.abs() };
     positive % partition_count
 }
@@ -41,8 +40,10 @@ mod tests {
 
     #[test]
     fn a_group_lives_where_java_puts_it() {
-        // "abc".hashCode() is 96354, "console-consumer-1" is -553434153 in Java.
-        assert_eq!(partition_for("abc", 50), 96354 % 50);
-        assert_eq!(partition_for("", 50), 0);
+        // As seen of Apache Kafka 4.4.0.
+        let seen = [("orders", 31), ("my-group", 12), ("console-consumer-1", 24), ("", 0)];
+        for (group_id, partition) in seen {
+            assert_eq!(partition_for(group_id, 50), partition, "{group_id:?}");
+        }
     }
 }
