@@ -7,11 +7,15 @@
 
 use crate::java;
 use crate::member::{Member, Protocol};
+use crate::subscription;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 use types::{ErrorCode, Monotonic};
+
+/// The protocol type of consumers, whose subscriptions Kafka's brokers can read.
+const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
 /// Where a group stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,6 +142,30 @@ impl Group {
         let names = java::hash_map_order(votes.iter().map(|(name, _)| *name).collect());
         let first = names.into_iter().find(|name| votes.contains(&(*name, most)))?;
         Some(first.to_owned())
+    }
+
+    /// Whether nobody is in it or on the way to it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state == GroupState::Empty
+            && self.members.is_empty()
+            && self.pending_members.is_empty()
+    }
+
+    /// Whether somebody may consume the topic by it, as Kafka tells it: a consumer's subscription in
+    /// the chosen protocol's format. What is not known yet, or cannot be read, may be any topic.
+    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
+        if !self.uses_consumer_protocol() || self.members.is_empty() {
+            return false;
+        }
+        let Some(protocol) = &self.protocol_name else { return true };
+        self.members.values().any(|member| {
+            let topics = subscription::topics(&member.metadata(protocol));
+            topics.is_none_or(|topics| topics.iter().any(|one| one == topic))
+        })
+    }
+
+    pub(crate) fn uses_consumer_protocol(&self) -> bool {
+        self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
     }
 
     pub(crate) fn has_all_joined(&self) -> bool {

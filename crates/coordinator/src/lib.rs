@@ -14,6 +14,7 @@ mod member;
 mod offsets;
 mod records;
 mod requests;
+mod subscription;
 
 pub use coordinator::{Coordinator, CoordinatorConfig, Effect, Reply, Token};
 pub use group::{Group, GroupState};

@@ -2,7 +2,7 @@
 
 use crate::Token;
 use std::collections::BTreeMap;
-use types::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicPartition};
+use types::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 
 /// One committed position.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct CommittedOffset {
     /// The client's own text.
     pub metadata: String,
     pub commit_timestamp: Timestamp,
+    /// Whose offset it is: a topic made again under the name is another one. Zero in commits of
+    /// builds that did not keep it.
+    pub topic_id: TopicId,
 }
 
 /// OffsetCommit of a group.

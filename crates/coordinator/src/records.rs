@@ -2,12 +2,13 @@
 //! Kafka's tools read them (reference: `OffsetCommitKey/Value`, `GroupMetadataKey/Value`).
 //!
 //! Keys: i16 type, then the fields. Values: i16 version, then the fields. A missing value is a
-//! tombstone. We write offset values of version 3 and group values of version 3.
+//! tombstone. We write group values of version 3, and offset values of version 4, whose tagged
+//! field is the topic's id (of version 3 where that is not known).
 
 use crate::member::Protocol;
 use crate::offsets::CommittedOffset;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use types::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicPartition};
+use types::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition, Uuid};
 
 /// One record of the coordinator's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,10 @@ const OFFSET_KEY: i16 = 1;
 const LEGACY_OFFSET_KEY: i16 = 0;
 const GROUP_KEY: i16 = 2;
 const OFFSET_VALUE_VERSION: i16 = 3;
+/// The first with tagged fields, "flexible".
+const TAGGED_OFFSET_VALUE_VERSION: i16 = 4;
+/// The tag of the topic's id.
+const TOPIC_ID_TAG: u32 = 0;
 const GROUP_VALUE_VERSION: i16 = 3;
 
 impl GroupRecord {
@@ -108,27 +113,54 @@ impl GroupRecord {
 
 fn encode_offset(value: &CommittedOffset) -> Bytes {
     let mut out = BytesMut::new();
-    out.put_i16(OFFSET_VALUE_VERSION);
+    let is_tagged = !value.topic_id.is_zero();
+    out.put_i16(if is_tagged { TAGGED_OFFSET_VALUE_VERSION } else { OFFSET_VALUE_VERSION });
     out.put_i64(value.offset.0);
     out.put_i32(value.leader_epoch.0);
-    put_string(&mut out, &value.metadata);
+    match is_tagged {
+        true => put_compact_string(&mut out, &value.metadata),
+        false => put_string(&mut out, &value.metadata),
+    }
     out.put_i64(value.commit_timestamp.0);
+    if is_tagged {
+        put_varint(&mut out, 1);
+        put_varint(&mut out, TOPIC_ID_TAG);
+        put_varint(&mut out, value.topic_id.0.len() as u32);
+        out.put_slice(&value.topic_id.0);
+    }
     out.freeze()
 }
 
 fn decode_offset(mut value: Bytes) -> Result<CommittedOffset, RecordError> {
     let version = get_i16(&mut value)?;
-    if !(0..=4).contains(&version) {
+    if !(0..=TAGGED_OFFSET_VALUE_VERSION).contains(&version) {
         return Err(RecordError::UnknownVersion(version));
     }
+    let is_tagged = version == TAGGED_OFFSET_VALUE_VERSION;
     let offset = Offset(get_i64(&mut value)?);
     let leader_epoch =
         if version >= 3 { LeaderEpoch(get_i32(&mut value)?) } else { LeaderEpoch::NONE };
-    // Version 4 is "flexible": its text has a varint length one above the real one.
-    let metadata =
-        if version >= 4 { get_compact_string(&mut value)? } else { get_string(&mut value)? };
+    let metadata = match is_tagged {
+        true => get_compact_string(&mut value)?,
+        false => get_string(&mut value)?,
+    };
     let commit_timestamp = Timestamp(get_i64(&mut value)?);
-    Ok(CommittedOffset { offset, leader_epoch, metadata, commit_timestamp })
+    let topic_id = if is_tagged { get_topic_id(&mut value)? } else { TopicId::ZERO };
+    Ok(CommittedOffset { offset, leader_epoch, metadata, commit_timestamp, topic_id })
+}
+
+/// The topic's id among the tagged fields; zero if it is not there.
+fn get_topic_id(from: &mut Bytes) -> Result<TopicId, RecordError> {
+    let mut topic_id = TopicId::ZERO;
+    for _ in 0..get_varint(from)? {
+        let tag = get_varint(from)?;
+        let size = get_varint(from)? as usize;
+        let field = take(from, size)?;
+        if tag == TOPIC_ID_TAG {
+            topic_id = Uuid(field[..].try_into().map_err(|_| RecordError::Truncated)?);
+        }
+    }
+    Ok(topic_id)
 }
 
 fn encode_group(value: &GroupSnapshot) -> Bytes {
@@ -242,14 +274,33 @@ fn get_string(from: &mut Bytes) -> Result<String, RecordError> {
     get_nullable(from)?.ok_or(RecordError::Truncated)
 }
 
+/// A flexible version's text: its length is one above the real one, as a varint.
+fn put_compact_string(out: &mut BytesMut, text: &str) {
+    let bytes = &text.as_bytes()[..text.len().min(i16::MAX as usize)];
+    put_varint(out, bytes.len() as u32 + 1);
+    out.put_slice(bytes);
+}
+
 fn get_compact_string(from: &mut Bytes) -> Result<String, RecordError> {
-    let mut len: u64 = 0;
+    let len = get_varint(from)?.checked_sub(1).ok_or(RecordError::Truncated)?;
+    text(take(from, len as usize)?)
+}
+
+fn put_varint(out: &mut BytesMut, mut value: u32) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+fn get_varint(from: &mut Bytes) -> Result<u32, RecordError> {
+    let mut value: u64 = 0;
     for shift in (0..35).step_by(7) {
         let byte = from.try_get_u8().map_err(|_| RecordError::Truncated)?;
-        len |= u64::from(byte & 0x7f) << shift;
+        value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            let len = len.checked_sub(1).ok_or(RecordError::Truncated)?;
-            return text(take(from, len as usize)?);
+            return u32::try_from(value).map_err(|_| RecordError::Truncated);
         }
     }
     Err(RecordError::Truncated)
@@ -272,7 +323,9 @@ mod tests {
             leader_epoch: LeaderEpoch(7),
             metadata: "m".into(),
             commit_timestamp: Timestamp(1000),
+            topic_id: Uuid([7; 16]),
         };
+        let old = CommittedOffset { topic_id: TopicId::ZERO, ..value.clone() };
         let member = MemberSnapshot {
             member_id: "a-1".into(),
             group_instance_id: Some("i".into()),
@@ -298,6 +351,11 @@ mod tests {
                 partition: partition.clone(),
                 value: Some(value),
             },
+            GroupRecord::Offset {
+                group_id: group_id.clone(),
+                partition: partition.clone(),
+                value: Some(old),
+            },
             GroupRecord::Offset { group_id: group_id.clone(), partition, value: None },
             GroupRecord::Group { group_id: group_id.clone(), value: Some(group) },
             GroupRecord::Group { group_id, value: None },
@@ -310,6 +368,27 @@ mod tests {
             let (key, value) = record.encode();
             assert_eq!(GroupRecord::decode(&key, value.as_ref()), Ok(Some(record)));
         }
+    }
+
+    #[test]
+    fn an_offset_of_a_known_topic_has_kafkas_bytes() {
+        let (_, value) = samples()[0].encode();
+        let mut expected = vec![0, 4, 0, 0, 0, 0, 0, 0, 0, 42, 0, 0, 0, 7, 2, b'm'];
+        expected.extend([0, 0, 0, 0, 0, 0, 0x03, 0xe8, 1, 0, 16]);
+        expected.extend([7; 16]);
+        assert_eq!(value.as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn tagged_fields_of_later_builds_are_passed_over() {
+        let (key, value) = samples()[0].encode();
+        let mut bytes = value.unwrap().to_vec();
+        let tags = bytes.len() - 19;
+        assert_eq!(bytes[tags], 1);
+        bytes[tags] = 2;
+        bytes.extend([5, 3, 1, 2, 3]);
+        let read = GroupRecord::decode(&key, Some(&Bytes::from(bytes)));
+        assert_eq!(read, Ok(Some(samples().swap_remove(0))));
     }
 
     #[test]

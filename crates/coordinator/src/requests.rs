@@ -18,6 +18,8 @@ pub struct JoinRequest {
     pub client_host: String,
     /// Whether the client understands MEMBER_ID_REQUIRED (request version 4 and later, KIP-394).
     pub require_known_member_id: bool,
+    /// Whether the client understands `skip_assignment` (request version 9 and later, KIP-814).
+    pub skips_assignment: bool,
     /// The suffix for a new member id, random, given by the shell.
     pub new_member_suffix: String,
     pub session_timeout: Duration,
@@ -34,6 +36,9 @@ pub struct JoinReply {
     pub protocol_type: Option<String>,
     pub protocol_name: Option<String>,
     pub leader: String,
+    /// The leader is back and its assignment still holds: it watches the partitions of the members
+    /// that it is told of, and brings no assignment (KIP-814).
+    pub skip_assignment: bool,
     pub member_id: String,
     /// Filled for the leader only: member id, instance id, metadata of the chosen protocol.
     pub members: Vec<(String, Option<String>, Bytes)>,
@@ -47,6 +52,7 @@ impl JoinReply {
             protocol_type: None,
             protocol_name: None,
             leader: String::new(),
+            skip_assignment: false,
             member_id: member_id.to_owned(),
             members: Vec::new(),
         }

@@ -34,6 +34,10 @@ pub enum Mutant {
     NoTruncation,
     /// A follower counts by its id alone, whatever start of it the controller knows.
     IsrByIdAlone,
+    /// A group coordinator believes batches of its log whose CRC is wrong.
+    GroupLogUnchecked,
+    /// What a group's members and administrators ask is answered at the append.
+    GroupsAnsweredAtAppend,
 }
 
 thread_local! {

@@ -202,6 +202,13 @@ impl Image {
         ids.filter_map(|(_, id)| self.topics.get(id))
     }
 
+    /// The topics that `newer` has no longer. Looks at none where no name came or went.
+    pub fn topics_gone_in<'a>(&'a self, newer: &'a Image) -> impl Iterator<Item = &'a Arc<Topic>> {
+        let has_changed = !Arc::ptr_eq(&self.topic_ids, &newer.topic_ids);
+        let topics = has_changed.then(|| self.topics()).into_iter().flatten();
+        topics.filter(move |topic| newer.topic(topic.id).is_none())
+    }
+
     pub fn topic_count(&self) -> usize {
         self.topics.len()
     }

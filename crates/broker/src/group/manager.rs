@@ -5,23 +5,27 @@ use super::shard::Shard;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
 use crate::replica::{Partition, ReplicaManager};
-use coordinator::CoordinatorConfig;
+use coordinator::{Coordinator, CoordinatorConfig};
 use metadata::Image;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use types::{CONSUMER_OFFSETS_TOPIC, ErrorCode, LeaderEpoch, NodeId, PartitionIndex};
+use types::{CONSUMER_OFFSETS_TOPIC, ErrorCode, LeaderEpoch, NodeId, PartitionIndex, TopicId};
 
 /// How finely sessions and rebalances are timed.
 const TICK: Duration = Duration::from_millis(100);
-/// Before a coordinator that could not be loaded is tried again.
+/// Before a coordinator that could not be loaded, or has given up, is loaded again.
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+/// Twice as long after each failure, up to this.
+const RELOAD_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// The coordinators of this broker.
 pub struct GroupManager {
     core: Arc<BrokerCore>,
     replicas: Arc<ReplicaManager>,
     slots: Mutex<BTreeMap<PartitionIndex, Slot>>,
+    /// The newest image that was followed.
+    followed: Mutex<Arc<Image>>,
 }
 
 /// One partition of `__consumer_offsets` that this broker leads.
@@ -70,6 +74,7 @@ impl GroupManager {
             core: core.clone(),
             replicas: replicas.clone(),
             slots: Mutex::default(),
+            followed: Mutex::new(core.image.load()),
         });
         let following = manager.clone();
         spawn(&core.tasks, async move { following.follow().await });
@@ -79,6 +84,7 @@ impl GroupManager {
                 let now = ticking.core.env.clock.now();
                 tokio::time::sleep(env::clock::until_next(now, TICK)).await;
                 ticking.loaded().iter().for_each(|shard| shard.tick());
+                ticking.reload();
             }
         });
         manager
@@ -94,6 +100,14 @@ impl GroupManager {
             Some(Slot::Loading(_)) => Err(Unrouted::Loading),
             None => Err(Unrouted::NotCoordinator),
         }
+    }
+
+    /// The same for what only a group with members asks: that has a name.
+    pub fn shard_of_members(&self, group_id: &str) -> Result<Arc<Shard>, Unrouted> {
+        if group_id.is_empty() {
+            return Err(Unrouted::InvalidGroupId);
+        }
+        self.shard_of(group_id)
     }
 
     /// The broker that coordinates a group; `NONE` while its partition has no leader.
@@ -128,7 +142,39 @@ impl GroupManager {
         let mut applied = self.core.image.watch();
         while applied.changed().await.is_ok() {
             applied.borrow_and_update();
-            self.compare(&self.core.image.load());
+            let image = self.core.image.load();
+            self.compare(&image);
+            self.forget_deleted(&image);
+        }
+    }
+
+    /// Offsets of topics that have been deleted since the image before go with them.
+    fn forget_deleted(&self, image: &Arc<Image>) {
+        let before = {
+            let mut followed = self.followed.lock().expect("no thread panicked with the image");
+            std::mem::replace(&mut *followed, image.clone())
+        };
+        let deleted: BTreeSet<&str> =
+            before.topics_gone_in(image).map(|topic| topic.name.as_str()).collect();
+        if !deleted.is_empty() {
+            self.loaded().iter().for_each(|shard| forget_topics(shard, image, &deleted));
+        }
+    }
+
+    /// Those that have given up are loaded again: their log says what holds.
+    fn reload(self: &Arc<Self>) {
+        for (index, slot) in self.slots().iter_mut() {
+            let Slot::Loaded(shard) = slot else { continue };
+            if !shard.has_given_up() {
+                continue;
+            }
+            let (manager, index) = (self.clone(), *index);
+            let (partition, epoch) = (shard.partition().clone(), shard.epoch);
+            *slot = Slot::Loading(epoch);
+            spawn(&self.core.tasks, async move {
+                tokio::time::sleep(RELOAD_PAUSE).await;
+                manager.load(index, partition, epoch).await;
+            });
         }
     }
 
@@ -163,6 +209,7 @@ impl GroupManager {
     }
 
     async fn load(self: Arc<Self>, index: PartitionIndex, at: Arc<Partition>, epoch: LeaderEpoch) {
+        let mut pause = RELOAD_PAUSE;
         loop {
             let (config, now) = (self.coordinator_config(), self.core.env.clock.now());
             let partition = at.clone();
@@ -175,24 +222,36 @@ impl GroupManager {
                 return;
             }
             match loaded {
-                Ok(coordinator) => {
-                    let shard = Shard::start(&self.core, at, epoch, coordinator);
-                    let mut slots = self.slots();
-                    match slots.get_mut(&index) {
-                        Some(slot @ Slot::Loading(_)) if slot.epoch() == epoch => {
-                            *slot = Slot::Loaded(shard);
-                        }
-                        Some(_) | None => {
-                            drop(slots);
-                            shard.unload();
-                        }
-                    }
-                    return;
-                }
+                Ok(coordinator) => return self.serve(index, at, epoch, coordinator),
                 Err(error) => {
                     tracing::error!(partition = %at.name, %error, "cannot load a coordinator");
-                    tokio::time::sleep(RELOAD_PAUSE).await;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RELOAD_PAUSE_MAX);
                 }
+            }
+        }
+    }
+
+    fn serve(
+        &self,
+        index: PartitionIndex,
+        at: Arc<Partition>,
+        epoch: LeaderEpoch,
+        coordinator: Coordinator,
+    ) {
+        let shard = Shard::start(&self.core, at, epoch, coordinator);
+        let mut slots = self.slots();
+        match slots.get_mut(&index) {
+            Some(slot @ Slot::Loading(_)) if slot.epoch() == epoch => {
+                *slot = Slot::Loaded(shard.clone());
+                drop(slots);
+                // Topics that were deleted while nobody coordinated. Those that are from now on, it
+                // is told of.
+                forget_topics(&shard, &self.core.image.load(), &BTreeSet::new());
+            }
+            Some(_) | None => {
+                drop(slots);
+                shard.unload();
             }
         }
     }
@@ -205,6 +264,31 @@ impl GroupManager {
             initial_rebalance_delay: groups.initial_rebalance_delay,
             members_max: groups.max_size as usize,
             offset_metadata_bytes_max: groups.offset_metadata_max_bytes as usize,
+            sweep_interval: groups.retention_check_interval,
         }
     }
+}
+
+/// Whether an offset that was committed for a topic is no longer anybody's: the topic is gone, or
+/// there is another one of its name.
+pub fn is_gone(image: &Image, topic: &str, committed_for: TopicId) -> bool {
+    match image.topic_id(topic) {
+        None => true,
+        Some(id) => !committed_for.is_zero() && committed_for != id,
+    }
+}
+
+/// `deleted`: names that have lost their topic just now. It says which of the offsets are of that
+/// whose topic's id was not kept.
+fn forget_topics(shard: &Arc<Shard>, image: &Image, deleted: &BTreeSet<&str>) {
+    // One that is unloaded meanwhile is done at its next start.
+    let _ = shard.call(|groups, _, effects| {
+        groups.forget_topics(
+            |at, committed_for| {
+                is_gone(image, &at.topic, committed_for)
+                    || (committed_for.is_zero() && deleted.contains(at.topic.as_str()))
+            },
+            effects,
+        );
+    });
 }

@@ -4,10 +4,11 @@ use crate::broker::spawn;
 use crate::context::BrokerCore;
 use crate::replica::{AppendTicket, Partition};
 use coordinator::{Coordinator, Effect, GroupRecord, Reply, Token};
+use env::{Mutant, mutant};
 use records::{BatchBuilder, BatchOptions, NewRecord, ProducedBatch};
 use replication::Acks;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +26,8 @@ pub struct Shard {
     state: Mutex<State>,
     /// When the coordinator's tick is due, in microseconds.
     deadline: AtomicU64,
+    /// The coordinator has given its state up: it is to be loaded again.
+    has_given_up: AtomicBool,
     appends: mpsc::Sender<Append>,
 }
 
@@ -52,6 +55,7 @@ impl Shard {
             core: core.clone(),
             commit_timeout: core.config.groups.offsets_commit_timeout,
             deadline: AtomicU64::new(coordinator.next_deadline().0),
+            has_given_up: AtomicBool::new(false),
             state: Mutex::new(State {
                 coordinator,
                 parked: BTreeMap::new(),
@@ -64,7 +68,17 @@ impl Shard {
         shard
     }
 
-    /// Asks the coordinator something that it answers by an effect.
+    pub fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
+    /// Whether it is to be loaded again: what it held may not be what its log says.
+    pub fn has_given_up(&self) -> bool {
+        self.has_given_up.load(Ordering::Acquire)
+    }
+
+    /// Asks the coordinator something that it answers by an effect. A refusal of the whole request is
+    /// an error.
     pub async fn ask(
         self: &Arc<Self>,
         request: impl FnOnce(&mut Coordinator, Monotonic, Token, &mut Vec<Effect>),
@@ -85,7 +99,11 @@ impl Shard {
             receiver
         };
         // Every parked request is answered before its shard goes; else the broker is stopping.
-        receiver.await.map_err(|_| ErrorCode::NotCoordinator)
+        match receiver.await {
+            Ok(Reply::Refused(code)) => Err(code),
+            Ok(reply) => Ok(reply),
+            Err(_) => Err(ErrorCode::NotCoordinator),
+        }
     }
 
     /// Asks the coordinator something that it answers at once; effects follow.
@@ -152,18 +170,30 @@ impl Shard {
                 Effect::Expired { group_id, member_id } => {
                     tracing::info!(group_id, member_id, "a silent member is out of its group");
                 }
+                // What was decided before it gave up is not done.
+                Effect::Append { .. } if state.is_unloaded => {}
                 Effect::Append { append_id, records } => {
                     let ticket = self.append(&records);
-                    if self.appends.try_send((append_id, ticket)).is_err() {
-                        // Full: the append may be in the log, but nobody would tell its end. Its
-                        // callers are told that it failed, which they may repeat.
+                    let mut more = Vec::new();
+                    if mutant::is(Mutant::GroupsAnsweredAtAppend) {
+                        state.coordinator.append_done(self.now(), append_id, Ok(()), &mut more);
+                    } else if self.appends.try_send((append_id, ticket)).is_err() {
+                        // Full: the append may be in the log, but nobody would tell its end.
                         tracing::error!(partition = %self.partition.name, "too many appends wait");
-                        let mut more = Vec::new();
-                        let failed = Err(ErrorCode::CoordinatorNotAvailable);
-                        let now = self.now();
-                        state.coordinator.append_done(now, append_id, failed, &mut more);
+                        state.coordinator.give_up(&mut more);
+                    }
+                    if !more.is_empty() {
                         self.run(state, more);
                     }
+                }
+                Effect::Reload => {
+                    tracing::warn!(
+                        partition = %self.partition.name, epoch = %self.epoch,
+                        "group coordinator's state is given up, to be loaded again"
+                    );
+                    state.is_unloaded = true;
+                    state.parked.clear();
+                    self.has_given_up.store(true, Ordering::Release);
                 }
             }
         }

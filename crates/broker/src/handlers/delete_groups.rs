@@ -1,19 +1,20 @@
-//! DeleteGroups: groups without members go, with their offsets.
+//! DeleteGroups: groups without members go, with their offsets; answered when that is committed.
 
 use super::RequestContext;
+use futures::future::join_all;
 use types::ErrorCode;
 use wire::delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 
 pub async fn handle(ctx: &RequestContext, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
-    let results = request.groups_names.into_iter().map(|group_id| {
-        let deleted = ctx
-            .broker
-            .groups
-            .shard_of(&group_id)
-            .map_err(ErrorCode::from)
-            .and_then(|shard| shard.call(|groups, _, effects| groups.delete(&group_id, effects)))
-            .and_then(|deleted| deleted);
+    let deletions = request.groups_names.into_iter().map(|group_id| async move {
+        let deleted = delete(ctx, &group_id).await;
         DeletableGroupResult { group_id, error_code: deleted.err().map_or(0, i16::from) }
     });
-    DeleteGroupsResponse { results: results.collect(), ..DeleteGroupsResponse::default() }
+    DeleteGroupsResponse { results: join_all(deletions).await, ..DeleteGroupsResponse::default() }
+}
+
+async fn delete(ctx: &RequestContext, group_id: &str) -> Result<(), ErrorCode> {
+    let shard = ctx.broker.groups.shard_of(group_id)?;
+    shard.ask(|groups, _, token, effects| groups.delete(token, group_id, effects)).await?;
+    Ok(())
 }

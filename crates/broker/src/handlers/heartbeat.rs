@@ -8,7 +8,7 @@ pub async fn handle(ctx: &RequestContext, request: HeartbeatRequest) -> Heartbea
     let heard = ctx
         .broker
         .groups
-        .shard_of(&request.group_id)
+        .shard_of_members(&request.group_id)
         .map_err(ErrorCode::from)
         .and_then(|shard| {
             shard.call(|groups, now, _| {

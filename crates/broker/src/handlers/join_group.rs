@@ -9,12 +9,14 @@ use wire::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMem
 
 /// The version from which a member must come back with the id that it is given (KIP-394).
 const KNOWN_MEMBER_ID_FROM: i16 = 4;
+/// The version from which a leader that is back may be told to skip the assignment (KIP-814).
+const SKIP_ASSIGNMENT_FROM: i16 = 9;
 /// The version from which the protocol's name may be null.
 const NULL_PROTOCOL_FROM: i16 = 7;
 
 pub async fn handle(ctx: &RequestContext, request: JoinGroupRequest) -> JoinGroupResponse {
     let member_id = request.member_id.clone();
-    let asked = match ctx.broker.groups.shard_of(&request.group_id) {
+    let asked = match ctx.broker.groups.shard_of_members(&request.group_id) {
         Err(unrouted) => Err(unrouted.into()),
         Ok(shard) => {
             let request = to_rules(ctx, &request);
@@ -27,9 +29,7 @@ pub async fn handle(ctx: &RequestContext, request: JoinGroupRequest) -> JoinGrou
     };
     match asked {
         Ok(Reply::Join(reply)) => respond(ctx, reply),
-        Ok(Reply::Sync(_) | Reply::Commit(_)) => {
-            failed(ctx, ErrorCode::UnknownServerError, member_id)
-        }
+        Ok(_) => failed(ctx, ErrorCode::UnknownServerError, member_id),
         Err(code) => failed(ctx, code, member_id),
     }
 }
@@ -68,6 +68,7 @@ fn to_rules(ctx: &RequestContext, request: &JoinGroupRequest) -> JoinRequest {
         client_id: ctx.client_id.as_deref().unwrap_or_default().to_owned(),
         client_host: format!("/{}", ctx.peer.ip()),
         require_known_member_id: ctx.api_version >= KNOWN_MEMBER_ID_FROM,
+        skips_assignment: ctx.api_version >= SKIP_ASSIGNMENT_FROM,
         new_member_suffix: hyphenated(ctx.broker.env.rng.uuid()),
         session_timeout,
         rebalance_timeout,
@@ -109,6 +110,7 @@ fn respond(ctx: &RequestContext, reply: JoinReply) -> JoinGroupResponse {
         protocol_type: reply.protocol_type.map(StrBytes::from),
         protocol_name: protocol_name(ctx, reply.protocol_name),
         leader: StrBytes::from(reply.leader),
+        skip_assignment: reply.skip_assignment,
         member_id: StrBytes::from(reply.member_id),
         members: members.collect(),
         ..JoinGroupResponse::default()

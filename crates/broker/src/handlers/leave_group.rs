@@ -1,7 +1,7 @@
-//! LeaveGroup: members go, and the group knows at once.
+//! LeaveGroup: members go, and the group knows at once; that it is empty is answered when committed.
 
 use super::RequestContext;
-use coordinator::{LeaveItem, LeaveRequest};
+use coordinator::{LeaveItem, LeaveRequest, Reply};
 use types::ErrorCode;
 use wire::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberResponse};
 
@@ -24,12 +24,8 @@ pub async fn handle(ctx: &RequestContext, request: LeaveGroupRequest) -> LeaveGr
         }
     };
     let leave = LeaveRequest { group_id: request.group_id.to_string(), members };
-    let left =
-        ctx.broker.groups.shard_of(&request.group_id).map_err(ErrorCode::from).and_then(|shard| {
-            shard.call(|groups, now, effects| groups.leave(now, &leave, effects))
-        });
     let mut response = LeaveGroupResponse::default();
-    match left {
+    match leave_members(ctx, leave).await {
         Err(code) => response.error_code = code.into(),
         Ok(results) if ctx.api_version < BATCHED_FROM => {
             let code = results.into_iter().flatten().next();
@@ -47,4 +43,16 @@ pub async fn handle(ctx: &RequestContext, request: LeaveGroupRequest) -> LeaveGr
         }
     }
     response
+}
+
+async fn leave_members(
+    ctx: &RequestContext,
+    leave: LeaveRequest,
+) -> Result<Vec<Option<ErrorCode>>, ErrorCode> {
+    let shard = ctx.broker.groups.shard_of_members(&leave.group_id)?;
+    match shard.ask(|groups, now, token, effects| groups.leave(now, token, &leave, effects)).await?
+    {
+        Reply::Leave(results) => Ok(results),
+        _ => Err(ErrorCode::UnknownServerError),
+    }
 }

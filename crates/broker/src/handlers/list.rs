@@ -111,6 +111,7 @@ pub const APIS: &[Api] = &[
     api!(ElectLeaders elect_leaders ElectLeadersRequest, 0..=2),
     api!(IncrementalAlterConfigs incremental_alter_configs IncrementalAlterConfigsRequest, 0..=1),
     api!(ListPartitionReassignments list_partition_reassignments ListPartitionReassignmentsRequest, 0..=0),
+    api!(OffsetDelete offset_delete OffsetDeleteRequest, 0..=0),
     api!(DescribeQuorum describe_quorum DescribeQuorumRequest, 0..=2),
     api!(DescribeCluster describe_cluster DescribeClusterRequest, 0..=2),
     api!(DescribeTopicPartitions describe_topic_partitions DescribeTopicPartitionsRequest, 0..=0),

@@ -84,10 +84,10 @@ fn sort_out(
         for asked in &topic.partitions {
             let index = PartitionIndex(asked.partition_index);
             let partition = TopicPartition { topic: name.clone(), partition: index };
-            if known.and_then(|topic| topic.partition(index)).is_none() {
+            let Some(topic) = known.filter(|topic| topic.partition(index).is_some()) else {
                 codes.insert(partition, ErrorCode::UnknownTopicOrPartition.into());
                 continue;
-            }
+            };
             items.push(OffsetCommitItem {
                 partition,
                 committed: CommittedOffset {
@@ -95,6 +95,7 @@ fn sort_out(
                     leader_epoch: LeaderEpoch(asked.committed_leader_epoch),
                     metadata: asked.committed_metadata.as_deref().unwrap_or_default().to_owned(),
                     commit_timestamp,
+                    topic_id: topic.id,
                 },
             });
         }
@@ -134,6 +135,6 @@ async fn commit(
         Reply::Commit(results) => {
             Ok(results.into_iter().map(|(at, code)| (at, is_missing(code, has_group))).collect())
         }
-        Reply::Join(_) | Reply::Sync(_) => Err(ErrorCode::UnknownServerError),
+        _ => Err(ErrorCode::UnknownServerError),
     }
 }

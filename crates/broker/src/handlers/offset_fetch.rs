@@ -1,6 +1,8 @@
-//! OffsetFetch: what groups have committed. An offset that was never committed is -1, never 0.
+//! OffsetFetch: what groups have committed. An offset that was never committed is -1, never 0; so is
+//! one of a topic that is gone, whether or not another one has its name.
 
 use super::RequestContext;
+use crate::group::is_gone;
 use coordinator::CommittedOffset;
 use metadata::Image;
 use std::collections::BTreeMap;
@@ -94,6 +96,9 @@ fn offsets_of(ctx: &RequestContext, group_id: &str) -> Result<Offsets, ErrorCode
 fn all(image: &Image, offsets: &Offsets) -> Vec<OffsetFetchResponseTopics> {
     let mut topics: BTreeMap<&str, Vec<OffsetFetchResponsePartitions>> = BTreeMap::new();
     for (at, committed) in offsets {
+        if is_gone(image, &at.topic, committed.topic_id) {
+            continue;
+        }
         topics.entry(&at.topic).or_default().push(found(at.partition.0, committed));
     }
     topics
@@ -120,7 +125,8 @@ fn some(
     let partitions = topic.partition_indexes.iter().map(|index| {
         let Some(name) = &name else { return missing(*index, Some(ErrorCode::UnknownTopicId)) };
         let at = TopicPartition { topic: name.clone(), partition: PartitionIndex(*index) };
-        match offsets.and_then(|offsets| offsets.get(&at)) {
+        let committed = offsets.and_then(|offsets| offsets.get(&at));
+        match committed.filter(|committed| !is_gone(image, name, committed.topic_id)) {
             Some(committed) => found(*index, committed),
             None => missing(*index, code),
         }

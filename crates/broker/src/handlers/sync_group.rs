@@ -7,7 +7,7 @@ use wire::StrBytes;
 use wire::sync_group::{SyncGroupRequest, SyncGroupResponse};
 
 pub async fn handle(ctx: &RequestContext, request: SyncGroupRequest) -> SyncGroupResponse {
-    let asked = match ctx.broker.groups.shard_of(&request.group_id) {
+    let asked = match ctx.broker.groups.shard_of_members(&request.group_id) {
         Err(unrouted) => Err(unrouted.into()),
         Ok(shard) => {
             let request = to_rules(&request);
@@ -26,7 +26,7 @@ pub async fn handle(ctx: &RequestContext, request: SyncGroupRequest) -> SyncGrou
             assignment: reply.assignment,
             ..SyncGroupResponse::default()
         },
-        Ok(Reply::Join(_) | Reply::Commit(_)) => failed(ErrorCode::UnknownServerError),
+        Ok(_) => failed(ErrorCode::UnknownServerError),
         Err(code) => failed(code),
     }
 }

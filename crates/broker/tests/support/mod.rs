@@ -10,6 +10,7 @@ use broker::{Broker, BrokerOptions};
 use controller::StandIn;
 use env::Env;
 use kafka::Connection;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,10 +38,16 @@ impl Node {
 
     /// Stops in order and starts again, on the same directory.
     pub async fn restart(self) -> Node {
+        self.restart_after(|_| ()).await
+    }
+
+    /// The same, with something done to the log directory in between.
+    pub async fn restart_after(self, change: impl FnOnce(&Path)) -> Node {
         let Node { broker, controller, address, directory, .. } = self;
         broker.controlled_shutdown().await;
         // With it goes the lock of the directory.
         drop(broker);
+        change(&directory.path().join("log"));
         Node::start_on(Env::real(), directory, controller, address, &[]).await
     }
 

@@ -17,7 +17,7 @@ pub(super) const KEYS: &[Key] = &[
     key("offset.metadata.max.bytes", Int, "4096", "The largest text that may be committed with an offset.").min(0).bytes(),
     key("offsets.load.buffer.size", Int, "5242880", "Bytes read at a time when a coordinator loads its partition.").min(1).bytes().unneeded(),
     key("offsets.retention.minutes", Int, "10080", "How long the offsets of an empty group are kept.").min(1).unit(Minutes).later(),
-    key("offsets.retention.check.interval.ms", Long, "600000", "How often expired offsets are looked for.").min(1).ms().later(),
+    key("offsets.retention.check.interval.ms", Long, "600000", "How often groups without members and offsets are looked for, and removed.").min(1).ms(),
     key("offsets.commit.timeout.ms", Int, "5000", "How long a commit may wait for its replicas.").min(1).ms(),
     key("offsets.topic.num.partitions", Int, "50", "Partitions of `__consumer_offsets`; must not change once the topic is there.").min(1),
     key("offsets.topic.replication.factor", Short, "3", "Replicas of `__consumer_offsets`; fewer where the cluster has fewer brokers.").min(1),

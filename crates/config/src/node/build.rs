@@ -288,6 +288,7 @@ fn groups(values: &Values<'_>) -> GroupConfig {
         max_size: values.u32("group.max.size"),
         offset_metadata_max_bytes: values.u32("offset.metadata.max.bytes"),
         offsets_commit_timeout: values.ms("offsets.commit.timeout.ms"),
+        retention_check_interval: values.ms("offsets.retention.check.interval.ms"),
     }
 }
 

@@ -223,6 +223,8 @@ pub struct GroupConfig {
     pub offset_metadata_max_bytes: u32,
     /// `offsets.commit.timeout.ms`
     pub offsets_commit_timeout: Duration,
+    /// `offsets.retention.check.interval.ms`
+    pub retention_check_interval: Duration,
 }
 
 /// How the brokers' own topics are made.

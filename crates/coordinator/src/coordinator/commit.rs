@@ -1,13 +1,15 @@
 //! OffsetCommit.
 
-use super::{Coordinator, Effect, Pending, Reply, Token};
+use super::pending::{Asked, Pending};
+use super::{Coordinator, Effect, Reply};
 use crate::group::{Group, GroupState};
 use crate::offsets::{OffsetCommit, OffsetCommitItem};
 use crate::records::GroupRecord;
 use types::{ErrorCode, Monotonic};
 
 impl Coordinator {
-    /// Commits offsets. The reply comes by an effect, once the records are committed.
+    /// Commits offsets. The reply comes by an effect, once the records are committed. The group
+    /// without a name has no members and never will, and may keep offsets, as it may in Kafka.
     pub fn commit(&mut self, now: Monotonic, commit: OffsetCommit, effects: &mut Vec<Effect>) {
         let OffsetCommit { token, group_id, items, .. } = &commit;
         if let Err(error) = self.check_commit(&commit) {
@@ -22,39 +24,29 @@ impl Coordinator {
         }
         let limit = self.config.offset_metadata_bytes_max;
         let too_large = |item: &OffsetCommitItem| item.committed.metadata.len() > limit;
-        let items: Vec<(OffsetCommitItem, Option<ErrorCode>)> = commit
-            .items
-            .into_iter()
-            .map(|item| {
-                let error = too_large(&item).then_some(ErrorCode::OffsetMetadataTooLarge);
-                (item, error)
-            })
-            .collect();
-        let records: Vec<GroupRecord> = items
-            .iter()
-            .filter(|(_, error)| error.is_none())
-            .map(|(item, _)| GroupRecord::Offset {
-                group_id: commit.group_id.clone(),
-                partition: item.partition.clone(),
-                value: Some(item.committed.clone()),
-            })
-            .collect();
+        let mut results = Vec::with_capacity(commit.items.len());
+        let mut records = Vec::with_capacity(commit.items.len());
+        for item in commit.items {
+            let error = too_large(&item).then_some(ErrorCode::OffsetMetadataTooLarge);
+            results.push((item.partition.clone(), error));
+            if error.is_none() {
+                records.push(GroupRecord::Offset {
+                    group_id: commit.group_id.clone(),
+                    partition: item.partition,
+                    value: Some(item.committed),
+                });
+            }
+        }
+        let asked = Asked { token: commit.token, reply: Reply::Commit(results) };
         if records.is_empty() {
-            let results = items.into_iter().map(|(item, error)| (item.partition, error));
-            effects.push(Effect::Reply {
-                token: commit.token,
-                reply: Reply::Commit(results.collect()),
-            });
+            effects.push(asked.answer(Ok(())));
             return;
         }
-        let pending = Pending::Offsets { token: commit.token, group_id: commit.group_id, items };
+        let pending = Pending::Offsets { asked: Some(asked), records: records.clone() };
         self.append(records, pending, effects);
     }
 
     fn check_commit(&self, commit: &OffsetCommit) -> Result<(), ErrorCode> {
-        if commit.group_id.is_empty() {
-            return Err(ErrorCode::InvalidGroupId);
-        }
         let is_outsider = commit.generation < 0;
         let Some(group) = self.groups.get(&commit.group_id) else {
             return if is_outsider { Ok(()) } else { Err(ErrorCode::IllegalGeneration) };
@@ -63,27 +55,6 @@ impl Coordinator {
             return Ok(());
         }
         check_commit_member(group, commit)
-    }
-
-    /// The records of a commit are committed (or not): only now can the offsets be fetched.
-    pub(super) fn offsets_done(
-        &mut self,
-        token: Token,
-        group_id: String,
-        items: Vec<(OffsetCommitItem, Option<ErrorCode>)>,
-        result: Result<(), ErrorCode>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let failed = result.err().map(Coordinator::commit_error);
-        let mut results = Vec::with_capacity(items.len());
-        for (item, refused) in items {
-            results.push((item.partition.clone(), refused.or(failed)));
-            if refused.is_none() && failed.is_none() {
-                let offsets = self.offsets.entry(group_id.clone()).or_default();
-                offsets.insert(item.partition, item.committed);
-            }
-        }
-        effects.push(Effect::Reply { token, reply: Reply::Commit(results) });
     }
 }
 

@@ -14,9 +14,10 @@ impl Coordinator {
     /// is complete.
     pub fn join(&mut self, now: Monotonic, request: JoinRequest, effects: &mut Vec<Effect>) {
         let token = request.token;
-        let member_id = request.member_id.clone();
+        let (group_id, member_id) = (request.group_id.clone(), request.member_id.clone());
         if let Err(error) = self.try_join(now, request, effects) {
             effects.push(reply_join(token, JoinReply::failed(error, &member_id)));
+            self.forget_unused(&group_id);
         }
     }
 
@@ -72,12 +73,14 @@ impl Coordinator {
         let group = self.groups.get_mut(&request.group_id).expect("checked by the caller");
         if let Some(instance) = &request.group_instance_id {
             if group.static_members.contains_key(instance) {
-                return self.replace_static(now, member_id, request, effects);
+                self.replace_static(now, member_id, request, effects);
+                return Ok(());
             }
         } else if request.require_known_member_id {
-            group.pending_members.insert(member_id.clone(), now + request.session_timeout);
             let reply = JoinReply::failed(ErrorCode::MemberIdRequired, &member_id);
             effects.push(reply_join(request.token, reply));
+            let until = now + request.session_timeout;
+            self.await_member(now, until, (&request.group_id, &member_id), effects);
             return Ok(());
         }
         self.add_and_rebalance(now, member_id, request, effects);
@@ -167,53 +170,6 @@ impl Coordinator {
         self.rebalance(now, &group_id, true, effects);
     }
 
-    /// A static member starts again: it takes the place of its former self (KIP-345). In a stable
-    /// group whose protocol stays the same nobody else notices.
-    fn replace_static(
-        &mut self,
-        now: Monotonic,
-        member_id: String,
-        request: JoinRequest,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), ErrorCode> {
-        let group_id = request.group_id.clone();
-        let token = request.token;
-        let group = self.groups.get_mut(&group_id).expect("checked by the caller");
-        let instance = request.group_instance_id.clone().expect("a static member");
-        let old_id = group.static_members.get(&instance).cloned().expect("checked by the caller");
-        let was_leader = group.leader.as_deref() == Some(&old_id);
-        let old = group.remove(&old_id).expect("static members are members");
-        reply_join_error(&old, ErrorCode::FencedInstanceId, effects);
-        if let Some(token) = old.syncing {
-            effects.push(reply_sync(token, SyncReply::failed(ErrorCode::FencedInstanceId)));
-        }
-        let mut member = new_member(now, member_id.clone(), request);
-        member.assignment = old.assignment.clone();
-        let is_same = member.protocols == old.protocols;
-        if group.state == GroupState::Stable && is_same {
-            member.joining = None;
-            group.add(member);
-            if was_leader {
-                group.leader = Some(member_id.clone());
-            }
-            // The reply names the group's leader but lists no members, even to the leader itself:
-            // a list would make its client compute a new assignment, which nobody would take.
-            let reply = JoinReply { members: Vec::new(), ..join_reply(group, &member_id) };
-            effects.push(reply_join(token, reply));
-            let assignments = assignments_of(group);
-            let group = self.groups.get(&group_id).expect("still there");
-            let record = self.group_record(group, &assignments);
-            self.append(vec![record], Pending::Note, effects);
-            return Ok(());
-        }
-        group.add(member);
-        if was_leader {
-            group.leader = Some(member_id);
-        }
-        self.rebalance(now, &group_id, true, effects);
-        Ok(())
-    }
-
     /// Starts a new round, or goes on with the one that gathers already.
     pub(super) fn rebalance(
         &mut self,
@@ -288,7 +244,8 @@ impl Coordinator {
     }
 
     /// Ends the join phase: members that did not come are dropped (static ones stay), the
-    /// generation rises, and everyone who joined is told.
+    /// generation rises, and everyone who joined is told. Old assignments stay until there are new
+    /// ones: whoever describes the group sees them.
     fn complete_join(&mut self, now: Monotonic, group_id: &str, effects: &mut Vec<Effect>) {
         let Some(group) = self.groups.get_mut(group_id) else { return };
         let gone: Vec<String> = group
@@ -309,14 +266,14 @@ impl Coordinator {
         group.join_deadline = None;
         group.initial_delay = None;
         group.generation = group.generation.checked_add(1).unwrap_or(1);
-        group.clear_assignments();
         if group.members.is_empty() {
             group.state = GroupState::Empty;
             group.protocol_name = None;
             group.leader = None;
             let group = self.groups.get(group_id).expect("still there");
             let record = self.group_record(group, &BTreeMap::new());
-            self.append(vec![record], Pending::Note, effects);
+            self.append(vec![record], Pending::Emptied { asked: None }, effects);
+            self.note_emptied(now);
             return;
         }
         group.protocol_name = group.choose_protocol();
@@ -335,7 +292,7 @@ impl Coordinator {
     }
 }
 
-fn new_member(now: Monotonic, id: String, request: JoinRequest) -> Member {
+pub(super) fn new_member(now: Monotonic, id: String, request: JoinRequest) -> Member {
     Member {
         id,
         group_instance_id: request.group_instance_id,
@@ -352,7 +309,7 @@ fn new_member(now: Monotonic, id: String, request: JoinRequest) -> Member {
 }
 
 /// The present generation, as one member is told of it.
-fn join_reply(group: &Group, member_id: &str) -> JoinReply {
+pub(super) fn join_reply(group: &Group, member_id: &str) -> JoinReply {
     let leader = group.leader.clone().unwrap_or_default();
     let protocol = group.protocol_name.clone().unwrap_or_default();
     let members = if leader == member_id {
@@ -367,19 +324,20 @@ fn join_reply(group: &Group, member_id: &str) -> JoinReply {
         protocol_type: group.protocol_type.clone(),
         protocol_name: group.protocol_name.clone(),
         leader,
+        skip_assignment: false,
         member_id: member_id.to_owned(),
         members,
     }
 }
 
-pub(super) fn assignments_of(group: &Group) -> BTreeMap<String, Bytes> {
-    group.members.values().map(|m| (m.id.clone(), m.assignment.clone())).collect()
-}
-
-/// Members that wait for an assignment of the old generation must join again.
+/// Members that wait for an assignment of the old generation must join again. One that never held
+/// has no old assignments either.
 fn cancel_sync(group: &mut Group, effects: &mut Vec<Effect>) {
     group.sync_deadline = None;
     group.writing_generation = None;
+    if group.state == GroupState::CompletingRebalance {
+        group.clear_assignments();
+    }
     for member in group.members.values_mut() {
         if let Some(token) = member.syncing.take() {
             let reply = SyncReply::failed(ErrorCode::RebalanceInProgress);

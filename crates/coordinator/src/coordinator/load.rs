@@ -11,16 +11,8 @@ impl Coordinator {
     /// Applies one record of the log, in order.
     pub fn load(&mut self, now: Monotonic, record: GroupRecord) {
         match record {
-            GroupRecord::Offset { group_id, partition, value: Some(value) } => {
-                self.offsets.entry(group_id).or_default().insert(partition, value);
-            }
-            GroupRecord::Offset { group_id, partition, value: None } => {
-                if let Some(offsets) = self.offsets.get_mut(&group_id) {
-                    offsets.remove(&partition);
-                    if offsets.is_empty() {
-                        self.offsets.remove(&group_id);
-                    }
-                }
+            GroupRecord::Offset { group_id, partition, value } => {
+                self.set_offset(group_id, partition, value);
             }
             GroupRecord::Group { group_id, value: Some(value) } => {
                 let group = restore(now, &group_id, value);
@@ -39,6 +31,7 @@ impl Coordinator {
                 member.heard(now);
             }
         }
+        self.next_sweep = now + self.config.sweep_interval;
     }
 }
 

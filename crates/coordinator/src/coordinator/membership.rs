@@ -1,10 +1,8 @@
 //! Who is still there: heartbeats, leaving, and members that fall silent.
 
-use super::sync::append_error;
-use super::{Coordinator, Effect, Pending, reply_join_error, reply_sync};
+use super::pending::{Asked, Pending};
+use super::{Coordinator, Effect, Reply, Token, reply_join_error, reply_sync};
 use crate::group::GroupState;
-use crate::offsets::GroupOffsets;
-use crate::records::GroupRecord;
 use crate::requests::{LeaveItem, LeaveRequest, SyncReply};
 use types::{ErrorCode, Monotonic};
 
@@ -35,15 +33,23 @@ impl Coordinator {
         }
     }
 
-    /// Members leave. One result each, in the order of the request.
+    /// Members leave. The reply comes by an effect: at once, or, where the group is empty now, once
+    /// that is committed.
     pub fn leave(
         &mut self,
         now: Monotonic,
+        token: Token,
         request: &LeaveRequest,
         effects: &mut Vec<Effect>,
-    ) -> Vec<Option<ErrorCode>> {
+    ) {
+        let next_append_id = self.next_append_id;
         let leave = |item: &LeaveItem| self.leave_one(now, &request.group_id, item, effects).err();
-        request.members.iter().map(leave).collect()
+        let asked =
+            Asked { token, reply: Reply::Leave(request.members.iter().map(leave).collect()) };
+        match self.pending.range_mut(next_append_id..).next_back() {
+            Some((_, Pending::Emptied { asked: waiting })) => *waiting = Some(asked),
+            Some(_) | None => effects.push(asked.answer(Ok(()))),
+        }
     }
 
     fn leave_one(
@@ -64,8 +70,7 @@ impl Coordinator {
             }
             None => item.member_id.clone(),
         };
-        if group.pending_members.remove(&member_id).is_some() {
-            self.complete_if_all_joined(now, group_id, effects);
+        if self.forget_awaited(now, group_id, &member_id, effects) {
             return Ok(());
         }
         self.drop_member(now, group_id, &member_id, effects)
@@ -94,7 +99,8 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Time has passed: ends phases that are over, drops members that fell silent.
+    /// Time has passed: ends phases that are over, drops members that fell silent, and now and then
+    /// groups that hold nothing.
     pub fn tick(&mut self, now: Monotonic, effects: &mut Vec<Effect>) {
         let due: Vec<String> = self
             .groups
@@ -104,6 +110,9 @@ impl Coordinator {
             .collect();
         for group_id in due {
             self.tick_group(now, &group_id, effects);
+        }
+        if self.next_sweep <= now {
+            self.sweep(now, effects);
         }
     }
 
@@ -134,34 +143,6 @@ impl Coordinator {
                 effects.push(Effect::Expired { group_id: group_id.to_owned(), member_id });
             }
         }
-    }
-
-    /// DeleteGroups: only a group without members goes, with its offsets.
-    pub fn delete(&mut self, group_id: &str, effects: &mut Vec<Effect>) -> Result<(), ErrorCode> {
-        let has_offsets = self.offsets.contains_key(group_id);
-        match self.groups.get(group_id).map(|g| g.state) {
-            None if !has_offsets => return Err(ErrorCode::GroupIdNotFound),
-            None | Some(GroupState::Empty) => {}
-            Some(GroupState::Dead) => return Err(ErrorCode::GroupIdNotFound),
-            Some(_) => return Err(ErrorCode::NonEmptyGroup),
-        }
-        let offsets: GroupOffsets = self.offsets.remove(group_id).unwrap_or_default();
-        let mut records: Vec<GroupRecord> = offsets
-            .into_keys()
-            .map(|partition| GroupRecord::Offset {
-                group_id: group_id.to_owned(),
-                partition,
-                value: None,
-            })
-            .collect();
-        self.groups.remove(group_id);
-        records.push(GroupRecord::Group { group_id: group_id.to_owned(), value: None });
-        self.append(records, Pending::Note, effects);
-        Ok(())
-    }
-
-    /// What a client is told when a commit's append failed.
-    pub(super) fn commit_error(error: ErrorCode) -> ErrorCode {
-        append_error(error)
+        self.forget_unused(group_id);
     }
 }

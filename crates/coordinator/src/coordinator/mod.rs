@@ -2,16 +2,25 @@
 //!
 //! Promises:
 //! - every parked request is answered exactly once; all of them when the partition is unloaded;
-//! - an offset can be fetched only once its record is committed;
+//! - an offset can be fetched only once its record is committed, and until its removal is;
 //! - an assignment reaches members only once the group's record is committed;
-//! - one call changes one group's state completely: there is no half-done rebalance to come back to.
+//! - what rests on a record is answered when that is committed, or refused;
+//! - a change that the log has refused is not kept: the state is to be read again;
+//! - one call changes one group's state completely: there is no half-done rebalance to come back to;
+//! - what only a first JoinGroup has made is bounded in bytes, and goes when nobody comes back.
 //!
-//! Split by event: `join`, `sync`, `membership` (heartbeat, leave, expiry), `commit`, `load`.
+//! Split by event: `join`, `static_member`, `sync`, `membership` (heartbeat, leave, expiry), `commit`,
+//! `removal` (of groups and offsets), `load`; `pending` is what waits for the log, `awaited` who was
+//! given an id and has not come back.
 
+mod awaited;
 mod commit;
 mod join;
 mod load;
 mod membership;
+mod pending;
+mod removal;
+mod static_member;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -19,9 +28,11 @@ mod tests;
 use crate::group::{Group, GroupState};
 use crate::member::Member;
 use crate::member::Protocol;
-use crate::offsets::{GroupOffsets, OffsetCommitItem, OffsetResult};
+use crate::offsets::{GroupOffsets, OffsetResult};
 use crate::records::{GroupRecord, GroupSnapshot, MemberSnapshot};
 use crate::requests::{GroupDescription, GroupListing, JoinReply, MemberDescription, SyncReply};
+use awaited::Awaited;
+use pending::{Late, Pending};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use types::{ErrorCode, Monotonic, Timestamp};
@@ -42,6 +53,8 @@ pub struct CoordinatorConfig {
     pub members_max: usize,
     /// `offset.metadata.max.bytes`
     pub offset_metadata_bytes_max: usize,
+    /// `offsets.retention.check.interval.ms`
+    pub sweep_interval: Duration,
 }
 
 /// What the shell must do, in this order.
@@ -54,6 +67,9 @@ pub enum Effect {
     Append { append_id: u64, records: Vec<GroupRecord> },
     /// Tell the operator that a member fell silent, or did not take part in a rebalance, and is out.
     Expired { group_id: String, member_id: String },
+    /// Nothing is here any more, and everybody who waited is told: the log has refused a change that
+    /// was made here already. The partition is to be loaded again.
+    Reload,
 }
 
 /// The answer to a parked request.
@@ -62,22 +78,14 @@ pub enum Reply {
     Join(JoinReply),
     Sync(SyncReply),
     Commit(Vec<OffsetResult>),
-}
-
-/// What waits for an append.
-#[derive(Clone, Debug)]
-enum Pending {
-    Offsets {
-        token: Token,
-        group_id: String,
-        items: Vec<(OffsetCommitItem, Option<ErrorCode>)>,
-    },
-    Assignment {
-        group_id: String,
-        generation: i32,
-    },
-    /// Nobody waits: a group that became empty or was removed.
-    Note,
+    /// LeaveGroup: one result each, in the order of the request.
+    Leave(Vec<Option<ErrorCode>>),
+    /// DeleteGroups, for one group.
+    Deleted,
+    /// OffsetDelete.
+    OffsetsDeleted(Vec<OffsetResult>),
+    /// The request as a whole is refused.
+    Refused(ErrorCode),
 }
 
 /// All groups of one partition.
@@ -87,6 +95,14 @@ pub struct Coordinator {
     offsets: BTreeMap<String, GroupOffsets>,
     pending: BTreeMap<u64, Pending>,
     next_append_id: u64,
+    /// Offsets in the log whose commit was not waited for to the end.
+    late: Late,
+    /// Ids given by MEMBER_ID_REQUIRED, in order.
+    awaited: Awaited,
+    /// When groups that hold nothing are looked for.
+    next_sweep: Monotonic,
+    /// How many have become empty since the last time.
+    emptied: usize,
     /// Wall time for record timestamps, as last given by the shell.
     wall: Timestamp,
 }
@@ -99,6 +115,10 @@ impl Coordinator {
             offsets: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_append_id: 0,
+            late: Late::default(),
+            awaited: Awaited::default(),
+            next_sweep: Monotonic::NEVER,
+            emptied: 0,
             wall: Timestamp(0),
         }
     }
@@ -133,7 +153,8 @@ impl Coordinator {
         groups.chain(simple).collect()
     }
 
-    /// One group; an unknown one is described as dead, as Kafka does up to version 5.
+    /// One group; an unknown one is described as dead, as Kafka does up to version 5. While members
+    /// gather, they have their old assignments, and no metadata.
     pub fn describe(&self, group_id: &str) -> GroupDescription {
         let Some(group) = self.groups.get(group_id) else {
             let has_offsets = self.offsets.contains_key(group_id);
@@ -153,7 +174,7 @@ impl Coordinator {
             client_id: m.client_id.clone(),
             client_host: m.client_host.clone(),
             metadata: if is_stable { m.metadata(&protocol) } else { bytes::Bytes::new() },
-            assignment: if is_stable { m.assignment.clone() } else { bytes::Bytes::new() },
+            assignment: m.assignment.clone(),
         });
         GroupDescription {
             group_id: group.id.clone(),
@@ -166,27 +187,7 @@ impl Coordinator {
 
     /// The earliest time at which [`Coordinator::tick`] has something to do.
     pub fn next_deadline(&self) -> Monotonic {
-        self.groups.values().map(Group::next_deadline).min().unwrap_or(Monotonic::NEVER)
-    }
-
-    /// How an append ended. An error means that the records are not committed here; the caller
-    /// unloads when leadership is gone.
-    pub fn append_done(
-        &mut self,
-        now: Monotonic,
-        append_id: u64,
-        result: Result<(), ErrorCode>,
-        effects: &mut Vec<Effect>,
-    ) {
-        match self.pending.remove(&append_id) {
-            None | Some(Pending::Note) => {}
-            Some(Pending::Offsets { token, group_id, items }) => {
-                self.offsets_done(token, group_id, items, result, effects);
-            }
-            Some(Pending::Assignment { group_id, generation }) => {
-                self.assignment_done(now, &group_id, generation, result, effects);
-            }
-        }
+        self.groups.values().map(Group::next_deadline).fold(self.next_sweep, Monotonic::min)
     }
 
     /// Leadership of the partition is gone: every parked request is told, all state is dropped.
@@ -201,19 +202,19 @@ impl Coordinator {
             }
         }
         for pending in std::mem::take(&mut self.pending).into_values() {
-            if let Pending::Offsets { token, items, .. } = pending {
-                let results = items.into_iter().map(|(item, _)| (item.partition, Some(error)));
-                effects.push(Effect::Reply { token, reply: Reply::Commit(results.collect()) });
-            }
+            effects.extend(pending.into_asked().map(|asked| asked.answer(Err(error))));
         }
         self.offsets.clear();
+        self.late.clear();
+        self.awaited = Awaited::default();
+        self.next_sweep = Monotonic::NEVER;
     }
 
-    fn append(&mut self, records: Vec<GroupRecord>, pending: Pending, effects: &mut Vec<Effect>) {
-        let append_id = self.next_append_id;
-        self.next_append_id += 1;
-        self.pending.insert(append_id, pending);
-        effects.push(Effect::Append { append_id, records });
+    /// What is here may not be what the log says: everybody who waits is told to ask again, and the
+    /// partition is to be loaded anew.
+    pub fn give_up(&mut self, effects: &mut Vec<Effect>) {
+        self.unload(effects);
+        effects.push(Effect::Reload);
     }
 
     /// The group's state as a record.

@@ -1,11 +1,11 @@
 //! SyncGroup: the leader's assignment is written, then handed to every member.
 
+use super::pending::Assignment;
 use super::{Coordinator, Effect, Pending, reply_sync};
 use crate::group::{Group, GroupState};
 use crate::member::Member;
 use crate::requests::{SyncReply, SyncRequest};
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use types::{ErrorCode, Monotonic};
 
 impl Coordinator {
@@ -65,29 +65,28 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         let group = self.groups.get_mut(group_id).expect("checked by the caller");
-        let given: BTreeMap<String, Bytes> = assignments.into_iter().collect();
-        // A member without an assignment gets an empty one.
-        for member in group.members.values_mut() {
-            member.assignment = given.get(&member.id).cloned().unwrap_or_default();
-        }
         group.writing_generation = Some(group.generation);
-        let generation = group.generation;
+        let written = Assignment {
+            group_id: group_id.to_owned(),
+            generation: group.generation,
+            assignments: assignments.into_iter().collect(),
+        };
         let group = self.groups.get(group_id).expect("still there");
-        let record = self.group_record(group, &given);
-        let pending = Pending::Assignment { group_id: group_id.to_owned(), generation };
-        self.append(vec![record], pending, effects);
+        let record = self.group_record(group, &written.assignments);
+        self.append(vec![record], Pending::Assignment(written), effects);
     }
 
-    /// The assignment is committed (or not): members are told only now.
+    /// The assignment is committed (or not): members are told only now. One that the leader has given
+    /// nothing gets an empty one.
     pub(super) fn assignment_done(
         &mut self,
         now: Monotonic,
-        group_id: &str,
-        generation: i32,
+        written: Assignment,
         result: Result<(), ErrorCode>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(group) = self.groups.get_mut(group_id) else { return };
+        let Assignment { group_id, generation, mut assignments } = written;
+        let Some(group) = self.groups.get_mut(&group_id) else { return };
         let is_current = group.state == GroupState::CompletingRebalance
             && group.generation == generation
             && group.writing_generation == Some(generation);
@@ -96,18 +95,18 @@ impl Coordinator {
         }
         group.writing_generation = None;
         if let Err(error) = result {
-            group.clear_assignments();
             for member in group.members.values_mut() {
                 if let Some(token) = member.syncing.take() {
-                    effects.push(reply_sync(token, SyncReply::failed(append_error(error))));
+                    effects.push(reply_sync(token, SyncReply::failed(error)));
                 }
             }
-            self.rebalance(now, group_id, false, effects);
+            self.rebalance(now, &group_id, false, effects);
             return;
         }
         group.state = GroupState::Stable;
         let names = (group.protocol_type.clone(), group.protocol_name.clone());
         for member in group.members.values_mut() {
+            member.assignment = assignments.remove(&member.id).unwrap_or_default();
             answer_sync(now, member, &names, effects);
         }
     }
