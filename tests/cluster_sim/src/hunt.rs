@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub const BUDGET: u64 = 300;
 
 /// Every mistake: its name, and the rule that it leaves out.
-pub const MUTANTS: [(&str, Mutant, &str); 12] = [
+pub const MUTANTS: [(&str, Mutant, &str); 14] = [
     (
         "raft-log-not-synced",
         Mutant::RaftLogNotSynced,
@@ -57,6 +57,16 @@ pub const MUTANTS: [(&str, Mutant, &str); 12] = [
         "isr-by-id-alone",
         Mutant::IsrByIdAlone,
         "a follower counts only under the registration that the controller knows (KIP-903)",
+    ),
+    (
+        "group-log-unchecked",
+        Mutant::GroupLogUnchecked,
+        "a group coordinator checks the CRCs of what it loads",
+    ),
+    (
+        "groups-answered-at-append",
+        Mutant::GroupsAnsweredAtAppend,
+        "what a group asks is answered when it is committed",
     ),
 ];
 

@@ -4,6 +4,7 @@
 
 mod admin;
 mod group;
+mod passing_groups;
 mod producer;
 mod reader;
 
@@ -124,6 +125,8 @@ impl Workload {
         }
         if self.plan.group_members > 0 {
             proving.spawn(group::observe(self.clone()));
+            self.progress().admins_left += 1;
+            proving.spawn(passing_groups::run(self.clone()));
         }
         let mut phase = self.phase.clone();
         let _ = phase.wait_for(|phase| *phase == Phase::Prove).await;
