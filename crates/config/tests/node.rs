@@ -34,6 +34,29 @@ fn a_lone_node_has_the_documented_ports() {
     assert_eq!(config.network.http.as_ref().map(|http| http.port), Some(9095));
 }
 
+/// Nobody is asked who they are, so what no key opens must not be open.
+#[test]
+fn only_the_loopback_is_listened_on_unless_a_key_says_otherwise() {
+    let bound = |text: &str| -> Vec<String> {
+        let config = node(text);
+        let http = config.network.http.as_ref().map(|http| http.bind_addr());
+        config.network.listeners.iter().map(|one| one.bind_addr()).chain(http).collect()
+    };
+    let all = ["127.0.0.1:9092", "127.0.0.1:9093", "127.0.0.1:9094", "127.0.0.1:9095"];
+    assert_eq!(bound("node.id=1"), all);
+    assert_eq!(bound("node.id=1\ncontroller.quorum.voters=1@h1:9093,2@h2:9093"), all);
+    let clients_only = ["0.0.0.0:9092", "127.0.0.1:9093", "127.0.0.1:9094", "127.0.0.1:9095"];
+    assert_eq!(bound("node.id=1\nlisteners=PLAINTEXT://:9092"), clients_only);
+    let of_a_quorum = bound(
+        "node.id=1\nlisteners=PLAINTEXT://h1:9092,CONTROLLER://h1:9093\n\
+         controller.quorum.voters=1@h1:9093,2@h2:9093\nottla.http.listener=:9095",
+    );
+    assert_eq!(of_a_quorum, ["h1:9092", "h1:9093", "h1:9094", "0.0.0.0:9095"]);
+    let mut lone = node("node.id=1");
+    lone.advertise_as("box");
+    assert!(lone.network.advertised.iter().all(|told| told.host == "localhost"));
+}
+
 #[test]
 fn a_stock_kafka_file_starts_a_node() {
     let config = node(
@@ -87,7 +110,7 @@ fn named_listeners_are_advertised_each_at_its_own_address() {
         .collect();
     assert_eq!(
         advertised,
-        ["INSIDE=box:9092", "OUTSIDE=example.org:19092", "CTRL=box:9093", "GRPC=box:9094"]
+        ["INSIDE=box:9092", "OUTSIDE=example.org:19092", "CTRL=box:9093", "GRPC=localhost:9094"]
     );
 }
 

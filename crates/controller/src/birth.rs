@@ -10,6 +10,10 @@
 //! - An empty node that finds a node that is not empty joins: the active controller makes it a
 //!   learner, and then a voter in the place of its old self.
 //! - A node that its cluster has replaced or never heard of joins again under its own id.
+//!
+//! Whoever answers at a configured address, or at the one that it gives for the active controller, is
+//! heard by Raft from then on ([`MetaRaft::meet`]); and a member that has not yet seen the entry that
+//! names its cluster learns the name here, since the others hear only those who know it.
 
 use crate::channel;
 use crate::cluster_name::ClusterName;
@@ -41,6 +45,7 @@ struct Answer {
     is_empty: bool,
     voters: BTreeSet<NodeId>,
     leader_address: String,
+    term: u64,
 }
 
 /// Brings this node into a cluster and keeps it there.
@@ -119,8 +124,9 @@ impl Birth {
         !self.raft.is_empty() && self.raft.report().has_voter(self.raft.id())
     }
 
-    /// Returns when this node is not a member any more, or hears of no leader for long. A restarted
-    /// node goes on knowing the leader that it had, so it is the silence that counts.
+    /// Returns when this node is not a member any more, or hears of no leader for long, or does not
+    /// learn the name of its cluster. A restarted node goes on knowing the leader that it had, so it is
+    /// the silence that counts.
     async fn wait_until_lost(&mut self) {
         let mut reports = self.raft.watch();
         while self.is_member() {
@@ -128,6 +134,7 @@ impl Birth {
             match tokio::time::timeout(LOST_AFTER, reports.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return std::future::pending().await,
+                Err(_) if !self.cluster.is_known() => return,
                 Err(_) if self.raft.leader_is_silent(LOST_AFTER).await => return,
                 Err(_) => {}
             }
@@ -144,15 +151,18 @@ impl Birth {
 
     async fn round(&mut self) {
         let answers = self.introduce().await;
+        for (place, answer) in answers.iter().enumerate() {
+            if let Some(answer) = answer {
+                self.meet(place, answer);
+            }
+        }
         let known = answers.iter().flatten().find(|answer| !answer.is_empty);
         if let Some(known) = known.cloned() {
-            if let Err(error) = self.cluster.check(&known.cluster_id) {
-                self.tell(format!("cannot join: {error}"));
-                self.failure.send_replace(Some(error.to_string()));
+            if !self.is_ours(&known.cluster_id) {
                 return;
             }
             if !known.leader_address.is_empty() {
-                self.join(known.leader_address).await;
+                self.join(&known.leader_address).await;
             } else {
                 self.tell("waiting for an active controller".to_owned());
             }
@@ -163,22 +173,34 @@ impl Birth {
         }
     }
 
+    /// Whether an id is this node's cluster's, or could become so; a node of another cluster fails.
+    fn is_ours(&mut self, cluster_id: &str) -> bool {
+        let Err(error) = self.cluster.check(cluster_id) else { return true };
+        self.tell(format!("cannot join: {error}"));
+        self.failure.send_replace(Some(error.to_string()));
+        false
+    }
+
     async fn introduce(&self) -> Vec<Option<Answer>> {
         let own = self.raft.id();
         let ask = |client: &Option<ControllerClient<Channel>>| {
             let client = client.clone();
-            async move {
-                let request = pb::IntroduceRequest {
-                    node_id: own.node_id().0,
-                    directory_id: own.directory_id().0.to_vec().into(),
-                };
-                let mut client = client?;
-                let call = client.introduce(request);
-                let response = tokio::time::timeout(INTRODUCE_TIMEOUT, call).await.ok()?.ok()?;
-                answer(response.into_inner())
-            }
+            async move { introduction(client?, own).await }
         };
         join_all(self.peers.iter().map(|(_, client)| ask(client))).await
+    }
+
+    /// Remembers who answered at an address, unless it belongs to another cluster.
+    fn meet(&self, place: usize, answer: &Answer) {
+        if self.cluster.check(&answer.cluster_id).is_err() {
+            return;
+        }
+        self.raft.meet(place, answer.member, answer.term);
+        let is_fellow = self.raft.report().has_voter(answer.member) && self.is_member();
+        if is_fellow && !self.cluster.is_known() && !answer.cluster_id.is_empty() {
+            // Kept in memory only: the entry that names the cluster is on its way.
+            let _ = self.cluster.set(&answer.cluster_id);
+        }
     }
 
     /// Forms a cluster if the rules allow this node to.
@@ -216,20 +238,26 @@ impl Birth {
     }
 
     /// Asks the active controller to make this node a voter.
-    async fn join(&mut self, leader: String) {
+    async fn join(&mut self, leader: &str) {
         if leader == self.advertised_address {
             return;
         }
         self.tell(format!("joining the cluster at {leader}"));
         let own = self.raft.id();
+        let Ok(channel) = channel::connect(&self.env, leader) else { return };
+        let mut client = ControllerClient::new(channel);
+        let Some(answer) = introduction(client.clone(), own).await else { return };
+        if !self.is_ours(&answer.cluster_id) {
+            return;
+        }
+        // Its place is behind the configured ones: its entries come before its membership does.
+        self.meet(self.peers.len(), &answer);
         let request = pb::JoinRequest {
             node_id: own.node_id().0,
             directory_id: own.directory_id().0.to_vec().into(),
             address: self.advertised_address.clone(),
-            cluster_id: self.cluster.get(),
+            cluster_id: answer.cluster_id,
         };
-        let Ok(channel) = channel::connect(&self.env, &leader) else { return };
-        let mut client = ControllerClient::new(channel);
         let call = client.join(request);
         let outcome = match tokio::time::timeout(JOIN_TIMEOUT, call).await {
             Ok(Ok(response)) => response.into_inner().outcome,
@@ -260,6 +288,32 @@ impl Birth {
     }
 }
 
+/// Who is there, where it answers in time.
+async fn introduction(mut client: ControllerClient<Channel>, own: MemberId) -> Option<Answer> {
+    let request = pb::IntroduceRequest {
+        node_id: own.node_id().0,
+        directory_id: own.directory_id().0.to_vec().into(),
+    };
+    let call = client.introduce(request);
+    let response = tokio::time::timeout(INTRODUCE_TIMEOUT, call).await.ok()?.ok()?;
+    answer(response.into_inner())
+}
+
+/// Whether the controller at `address` is this member, of this cluster or of none yet. The active
+/// controller asks before it takes somebody in: anyone can claim to be a node.
+pub async fn is_at(
+    env: &Env,
+    address: &str,
+    member: MemberId,
+    own: MemberId,
+    cluster: &ClusterName,
+) -> bool {
+    let Ok(channel) = channel::connect(env, address) else { return false };
+    let answer = introduction(ControllerClient::new(channel), own).await;
+    answer
+        .is_some_and(|answer| answer.member == member && cluster.check(&answer.cluster_id).is_ok())
+}
+
 fn answer(response: pb::IntroduceResponse) -> Option<Answer> {
     let directory = response.directory_id[..].try_into().ok()?;
     Some(Answer {
@@ -268,5 +322,6 @@ fn answer(response: pb::IntroduceResponse) -> Option<Answer> {
         is_empty: response.is_empty,
         voters: response.voters.into_iter().map(NodeId).collect(),
         leader_address: response.leader_address,
+        term: response.term,
     })
 }

@@ -166,10 +166,11 @@ impl Controller {
             liveness,
             attention,
             admissions,
-            cluster: cluster.clone(),
-            voters: voters.keys().map(|id| id.0).collect(),
+            cluster,
+            voters,
+            auto_join: options.auto_join,
         });
-        let routes = routes(service, raft.service(cluster));
+        let routes = routes(service, raft.service());
         let has_handed_over = AtomicBool::new(false);
         Ok(Controller { raft, journal, tasks, routes, status, view, activity, has_handed_over })
     }

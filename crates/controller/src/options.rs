@@ -119,6 +119,9 @@ pub struct ControllerOptions {
     /// The cluster id to propose at birth; a random one where `None`. A directory that holds
     /// another id than this one makes the start fail.
     pub cluster_id: Option<String>,
+    /// `controller.quorum.auto.join.enable`: the active controller takes in nodes that neither its
+    /// configuration nor the quorum's membership names.
+    pub auto_join: bool,
     pub raft: RaftOptions,
     pub liveness: LivenessOptions,
     pub topics: TopicDefaults,
@@ -144,6 +147,7 @@ impl ControllerOptions {
             quorum,
             advertised_address,
             cluster_id: None,
+            auto_join: false,
             raft: RaftOptions::default(),
             liveness: LivenessOptions::default(),
             topics: TopicDefaults::default(),

@@ -4,6 +4,7 @@
 //! metadata gets batches with versions rising by one, or first a whole snapshot.
 
 use crate::activity::Activity;
+use crate::birth;
 use crate::cluster_name::ClusterName;
 use crate::decider::{SubmitError, Submitter};
 use crate::feed;
@@ -15,6 +16,7 @@ use env::Env;
 use futures::{Stream, StreamExt};
 use metadata::{Command, Image};
 use rpc::controller as pb;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +39,10 @@ pub struct Parts {
     pub attention: Arc<Notify>,
     pub admissions: Admissions,
     pub cluster: ClusterName,
-    /// Node ids of the configured voters.
-    pub voters: Vec<i32>,
+    /// The configured voters and where they are.
+    pub voters: BTreeMap<NodeId, String>,
+    /// `controller.quorum.auto.join.enable`: nodes that no list names are taken in.
+    pub auto_join: bool,
 }
 
 /// The service. Cheap to clone.
@@ -89,6 +93,39 @@ impl ControllerService {
             }
         }
         response
+    }
+
+    /// Makes a node a voter in the place of its old self, if it is where it should be. The directory
+    /// is not looked at: that of a node whose disk was wiped or replaced is new.
+    async fn admit(&self, member: MemberId, asked: String) -> Result<(), String> {
+        let parts = &self.parts;
+        let node = member.node_id();
+        let address = self.place_of(node, asked)?;
+        let own = parts.raft.id();
+        if !birth::is_at(&parts.env, &address, member, own, &parts.cluster).await {
+            return Err(format!("the controller at {address} does not answer as {member}"));
+        }
+        parts.admissions.admit(member, address).await
+    }
+
+    /// Where a node that asks to join must be: where the configuration has it, or else where it was as
+    /// a member. Others are refused, unless any node may join.
+    fn place_of(&self, node: NodeId, asked: String) -> Result<String, String> {
+        let parts = &self.parts;
+        if let Some(address) = parts.voters.get(&node) {
+            return Ok(address.clone());
+        }
+        if parts.auto_join {
+            return Ok(asked);
+        }
+        let report = parts.raft.report();
+        let old = report.members.into_iter().find(|one| one.id.node_id() == node);
+        old.map(|one| one.address).ok_or_else(|| {
+            format!(
+                "node {node} is not in controller.quorum.voters, and \
+                 controller.quorum.auto.join.enable is false"
+            )
+        })
     }
 }
 
@@ -275,7 +312,8 @@ impl pb::controller_server::Controller for ControllerService {
             leader_id: leader.unwrap_or(NodeId::NONE).0,
             leader_address: leader.map(|id| parts.raft.address(id)).unwrap_or_default(),
             is_empty: parts.raft.is_empty() && !parts.cluster.is_known(),
-            voters: parts.voters.clone(),
+            voters: parts.voters.keys().map(|id| id.0).collect(),
+            term: parts.raft.report().term,
         }))
     }
 
@@ -292,12 +330,12 @@ impl pb::controller_server::Controller for ControllerService {
         let cluster_id = self.parts.cluster.get();
         let outcome = if !self.parts.activity.is_active() {
             Outcome::NotActive(self.not_active())
-        } else if let Err(error) = self.parts.cluster.check(&request.cluster_id) {
-            Outcome::Refused(error.to_string())
         } else if cluster_id.is_empty() {
             Outcome::Refused("the cluster has no id yet".to_owned())
+        } else if let Err(error) = self.parts.cluster.require(&request.cluster_id) {
+            Outcome::Refused(error.to_string())
         } else {
-            match self.parts.admissions.admit(member, request.address).await {
+            match self.admit(member, request.address).await {
                 Ok(()) => Outcome::ClusterId(cluster_id),
                 Err(reason) => Outcome::Refused(reason),
             }

@@ -7,7 +7,7 @@ use crate::key::{Key, key, unset};
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
-    unset("listeners", List, "Sockets to listen on, as `NAME://host:port`; an empty host is all interfaces, port 0 any free one. The name says what is spoken: gRPC for `GRPC` and the names in `controller.listener.names`, the Kafka protocol for all others. Without it: `PLAINTEXT://:9092`, `CONTROLLER://:9093` and `GRPC://:9094`, as the roles need them. A broker without a gRPC listener of its own gets `GRPC://:9094`."),
+    unset("listeners", List, "Sockets to listen on, as `NAME://host:port`; an empty host is all interfaces, port 0 any free one. The name says what is spoken: gRPC for `GRPC` and the names in `controller.listener.names`, the Kafka protocol for all others. Without it: `PLAINTEXT://127.0.0.1:9092`, `CONTROLLER://127.0.0.1:9093` and `GRPC://127.0.0.1:9094`, as the roles need them: nothing else than the loopback is listened on unless this key says so. A broker without a gRPC listener of its own gets `GRPC` at port 9094, on the host of its first listener if it has a quorum to be reached by, and else on 127.0.0.1."),
     unset("advertised.listeners", List, "Addresses that clients and other nodes are told, as `NAME://host:port`; without it, those of `listeners`."),
     key("listener.security.protocol.map", List, "", "Which security protocol each listener name means, as `NAME:PROTOCOL`. Names that are protocols mean themselves; `GRPC` and `CONTROLLER` mean `PLAINTEXT`."),
     unset("inter.broker.listener.name", String, "Brokers speak gRPC to each other. The name must be one of `listeners` all the same.").unneeded(),

@@ -20,7 +20,7 @@ pub(super) const KEYS: &[Key] = &[
     key("controller.quorum.election.backoff.max.ms", Int, "1000", "Elections are spread by a random time; after one that nobody has won the next waits twice as long, eight times at most.").min(0).ms().unneeded(),
     key("controller.quorum.append.linger.ms", Int, "25", "Commands that arrive while a batch is in flight form the next one, so nothing waits.").min(0).ms().unneeded(),
     key("controller.quorum.retry.backoff.ms", Int, "20", "The wait before a failed request to a controller is tried again.").min(0).ms().unneeded(),
-    key("controller.quorum.auto.join.enable", Boolean, "false", "Whether a controller that is not a voter becomes one by itself.").later(),
+    key("controller.quorum.auto.join.enable", Boolean, "false", "Whether the active controller makes voters of controllers that `controller.quorum.voters` does not name, which have found it by `controller.quorum.bootstrap.servers`. A known one whose disk was wiped or replaced always comes back. In any case the controller that joins has to answer at its address."),
     key("ottla.raft.heartbeat.interval.ms", Int, "200", "How often the leader of the controllers says that it lives. Raft's clock ticks five times as often, and most of what an idle node does hangs on it: at 100 an idle node takes half as much again of a core.").min(10).ms(),
     key("ottla.raft.election.timeout.min.ms", Int, "400", "A controller that has heard nothing from the leader for `ottla.raft.election.timeout.max.ms` plus a random time between this and that stands for election.").min(30).ms(),
     key("ottla.raft.election.timeout.max.ms", Int, "700", "See `ottla.raft.election.timeout.min.ms`. With the defaults, a leader that falls silent (a paused process, a cut network, a host without power) has a successor after 1.1 to 1.4 seconds, and one that is merely short of processor time for a second keeps its place. A leader whose process dies is not waited for: its connections close, and the others elect at once. Where a controller's own disk is slow it waits for four of its syncs more, since others have to sync their votes.").min(30).ms(),
@@ -44,5 +44,5 @@ pub(super) const KEYS: &[Key] = &[
     key("server.max.startup.time.ms", Long, "9223372036854775807", "Longest time for a start.").min(0).ms().unneeded(),
     key("eligible.leader.replicas.enable", Boolean, "false", "Eligible leader replicas (KIP-966).").later(),
     key("background.threads", Int, "10", "Threads are made as needed.").min(1).dynamic().unneeded(),
-    key("ottla.http.listener", String, ":9095", "`host:port` for metrics (`/metrics`) and the checks `/livez` and `/readyz`; empty for none."),
+    key("ottla.http.listener", String, "127.0.0.1:9095", "`host:port` for metrics (`/metrics`) and the checks `/livez` and `/readyz`; an empty host (`:9095`) is all interfaces, an empty value none."),
 ];

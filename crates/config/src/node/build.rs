@@ -141,6 +141,7 @@ fn quorum(values: &Values<'_>) -> Result<QuorumConfig, ConfigError> {
     Ok(QuorumConfig {
         bootstrap: if voters.is_empty() { bootstrap } else { Vec::new() },
         voters,
+        auto_join: values.bool("controller.quorum.auto.join.enable"),
         request_timeout: values.ms("controller.quorum.request.timeout.ms"),
         heartbeat_interval: values.ms("ottla.raft.heartbeat.interval.ms"),
         election_timeout_min: values.ms("ottla.raft.election.timeout.min.ms"),

@@ -5,6 +5,11 @@
 //! so that bulk replication never delays heartbeats; where the file names none, it is added on the
 //! default port, or any free one if that is taken (other brokers learn the address from the
 //! registration). A controller whose file names only `GRPC` serves everything on it.
+//!
+//! Nobody has to prove who they are yet, so what no key asks for is bound to the loopback: all
+//! listeners where `listeners` is not set, and those that are added to it on a lone node, which nobody
+//! else needs. A node of a quorum gets its added ones on the host of its first listener, since the
+//! others must reach them.
 
 use super::values::Values;
 use super::{NetworkConfig, Roles};
@@ -15,6 +20,10 @@ use std::time::Duration;
 const KAFKA_PORT: u16 = 9092;
 const CONTROLLER_PORT: u16 = 9093;
 const GRPC_PORT: u16 = 9094;
+/// Where listens what no key asks for.
+const LOOPBACK: &str = "127.0.0.1";
+/// What others on this machine are told of it.
+const LOOPBACK_NAME: &str = "localhost";
 
 /// What decides about defaults.
 pub(super) struct Place {
@@ -44,7 +53,10 @@ pub(super) fn network(values: &Values<'_>, place: &Place) -> Result<NetworkConfi
 
 fn listeners(values: &Values<'_>, place: &Place) -> Result<Vec<Listener>, ConfigError> {
     let mut given = parse_endpoints("listeners", values.text("listeners"))?;
-    let host = given.first().map(|first| first.host.clone()).unwrap_or_default();
+    let host = match given.first() {
+        Some(first) if !place.is_alone => first.host.clone(),
+        Some(_) | None => LOOPBACK.to_owned(),
+    };
     if given.is_empty() && place.roles.broker {
         given.push(Endpoint { name: "PLAINTEXT".to_owned(), host: host.clone(), port: KAFKA_PORT });
     }
@@ -132,11 +144,20 @@ fn advertised(values: &Values<'_>, listeners: &[Listener]) -> Result<Vec<Endpoin
             });
         }
     }
+    let asked_for = parse_endpoints("listeners", values.text("listeners"))?;
+    let host = |listener: &Listener| {
+        let is_added = !asked_for.iter().any(|endpoint| endpoint.name == listener.name);
+        match listener.host.as_str() {
+            any if is_any(any) => String::new(),
+            LOOPBACK if is_added => LOOPBACK_NAME.to_owned(),
+            host => host.to_owned(),
+        }
+    };
     let told = |listener: &Listener| {
         let own = given.iter().find(|endpoint| endpoint.name == listener.name).cloned();
         own.unwrap_or_else(|| Endpoint {
             name: listener.name.clone(),
-            host: if is_any(&listener.host) { String::new() } else { listener.host.clone() },
+            host: host(listener),
             port: listener.port,
         })
     };

@@ -106,6 +106,8 @@ pub struct QuorumConfig {
     pub voters: Vec<Voter>,
     /// `controller.quorum.bootstrap.servers`, host:port; empty with voters, or on a lone node.
     pub bootstrap: Vec<(String, u16)>,
+    /// `controller.quorum.auto.join.enable`
+    pub auto_join: bool,
     /// `controller.quorum.request.timeout.ms`
     pub request_timeout: Duration,
     /// `ottla.raft.heartbeat.interval.ms`

@@ -177,11 +177,15 @@ impl Elections {
 
     /// Whether enough of the voters say yes. This member counts as one that does.
     async fn collect(&self, voters: &Membership, facts: &Facts, ask: Ask) -> bool {
+        let Some(request) = self.request(facts, ask) else {
+            tracing::error!(term = facts.vote.leader_id.term, "there is no term left to elect in");
+            return false;
+        };
         let mut asked = FuturesUnordered::new();
         for (member, address) in voters.nodes() {
             if *member != self.id && is_voter(voters, *member) {
                 let peer = self.network.client(*member, address);
-                asked.push(self.answer(*member, peer, self.request(facts, ask), ask));
+                asked.push(self.answer(*member, peer, request.clone(), ask));
             }
         }
         let mut yes = BTreeSet::from([self.id]);
@@ -214,12 +218,14 @@ impl Elections {
         }
     }
 
-    fn request(&self, facts: &Facts, ask: Ask) -> VoteRequest<TypeConfig> {
-        VoteRequest {
-            vote: Vote::new(facts.vote.leader_id.term + 1, self.id),
+    /// None where no term is left.
+    fn request(&self, facts: &Facts, ask: Ask) -> Option<VoteRequest<TypeConfig>> {
+        let term = facts.vote.leader_id.term.checked_add(1)?;
+        Some(VoteRequest {
+            vote: Vote::new(term, self.id),
             last_log_id: facts.last,
             leadership_transfer: ask == Ask::Vote { although_led: true },
-        }
+        })
     }
 
     async fn answer(

@@ -6,6 +6,7 @@
 
 mod codec;
 mod elections;
+mod gate;
 mod inspection;
 mod leader_id;
 mod log_store;
@@ -32,6 +33,7 @@ use crate::view::View;
 use ::types::NodeId;
 use elections::Elections;
 use env::{Env, Tasks};
+use gate::Gate;
 use log_store::LogStore;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -87,6 +89,7 @@ pub struct MetaRaft {
     log: LogStore,
     addresses: Arc<BTreeMap<NodeId, String>>,
     report: watch::Receiver<Report>,
+    gate: Gate,
     quorum_lost_after: Duration,
 }
 
@@ -156,7 +159,11 @@ impl MetaRaft {
         });
         let quorum_lost_after = setup.options.election_timeout_max * 2;
         let id = setup.id;
-        Ok((MetaRaft { raft, elections, id, log, addresses, report, quorum_lost_after }, view))
+        let configured = addresses.keys().copied().collect();
+        let gate = Gate::new(id, setup.cluster, configured, report.clone());
+        let member =
+            MetaRaft { raft, elections, id, log, addresses, report, gate, quorum_lost_after };
+        Ok((member, view))
     }
 
     pub fn id(&self) -> MemberId {
@@ -164,8 +171,14 @@ impl MetaRaft {
     }
 
     /// The gRPC service for the other members.
-    pub fn service(&self, cluster: ClusterName) -> RaftService {
-        RaftService::new(self.raft.clone(), self.id, cluster)
+    pub fn service(&self) -> RaftService {
+        RaftService::new(self.raft.clone(), self.gate.clone())
+    }
+
+    /// Tells who has answered, and in which term, at the configured address with the number `place`:
+    /// it is heard from now on, though it may have joined while this member was away.
+    pub fn meet(&self, place: usize, member: MemberId, term: u64) {
+        self.gate.meet(place, member, term);
     }
 
     /// Who leads, who is a member, how far everyone is.

@@ -6,6 +6,7 @@
 //! append never delays them.
 
 use super::codec;
+use super::gate::check_answer;
 use super::types::{Address, LogId, MemberId, Snapshot, TypeConfig, Vote};
 use crate::channel;
 use crate::cluster_name::ClusterName;
@@ -29,7 +30,7 @@ use types::NodeId;
 /// Time for an append with entries: the receiver syncs them, on a disk that may be busy.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a whole snapshot.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a snapshot in one message.
 const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
 /// Pause before the next call after a failed one.
@@ -156,6 +157,7 @@ impl Peer {
 fn vote_response(response: &pb::VoteResponse) -> CallResult<VoteResponse<TypeConfig>> {
     let vote = codec::vote_from_pb(response.vote.as_ref()).map_err(unreadable)?;
     let last = codec::optional_log_id(response.last_log.as_ref()).map_err(unreadable)?;
+    check_answer(Some(&vote), last.as_ref()).map_err(unreadable)?;
     Ok(VoteResponse::new(vote, last, response.granted))
 }
 
@@ -167,14 +169,18 @@ fn append_response(
     Ok(match response.outcome.ok_or(codec::CodecError("append response"))? {
         Outcome::Success(_) => AppendEntriesResponse::Success,
         Outcome::Partial(id) => {
-            AppendEntriesResponse::PartialSuccess(Some(codec::log_id_from_pb(&id)?))
+            let id = codec::log_id_from_pb(&id)?;
+            check_answer(None, Some(&id))?;
+            AppendEntriesResponse::PartialSuccess(Some(id))
         }
         Outcome::Nothing(_) => AppendEntriesResponse::PartialSuccess(None),
         // openraft looks for the conflict at `previous` and counts on there being one.
         Outcome::Conflict(_) if !has_previous => return Err(codec::CodecError("conflict")),
         Outcome::Conflict(_) => AppendEntriesResponse::Conflict,
         Outcome::HigherVote(vote) => {
-            AppendEntriesResponse::HigherVote(codec::vote_from_pb(Some(&vote))?)
+            let vote = codec::vote_from_pb(Some(&vote))?;
+            check_answer(Some(&vote), None)?;
+            AppendEntriesResponse::HigherVote(vote)
         }
     })
 }
@@ -252,6 +258,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             closed = cancel => return Err(StreamingError::Closed(closed)),
         };
         let vote = codec::vote_from_pb(response.vote.as_ref()).map_err(unreadable)?;
+        check_answer(Some(&vote), None).map_err(unreadable)?;
         Ok(SnapshotResponse::new(vote))
     }
 

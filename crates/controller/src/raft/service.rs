@@ -1,19 +1,22 @@
 //! Raft's messages from the other members.
 //!
-//! Promises: a message for another member, or from another cluster, is refused; what openraft
-//! would panic on is refused before it gets there; a snapshot's size is bounded.
+//! Promises: what the [`Gate`] refuses changes nothing; what openraft would panic on is refused
+//! before it gets there; one snapshot at a time is taken in, of bounded size and time, and none of a
+//! leader whose term is over.
 
 use super::Raft;
 use super::codec::{self, CodecError};
+use super::gate::{Envelope, Gate, check_answer};
+use super::network::SNAPSHOT_TIMEOUT;
 use super::state_machine;
-use super::types::{Entry, LogId, MemberId, Snapshot, TypeConfig, Vote};
-use crate::cluster_name::ClusterName;
+use super::types::{Entry, LogId, Snapshot, TypeConfig, Vote};
 use bytes::{Bytes, BytesMut};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
 use openraft::vote::RaftLeaderId;
 use rpc::raft as pb;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Largest snapshot that is taken in.
@@ -22,8 +25,9 @@ const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
 /// The gRPC service of one member.
 pub struct RaftService {
     raft: Raft,
-    id: MemberId,
-    cluster: ClusterName,
+    gate: Gate,
+    /// For the one snapshot that may be coming in.
+    receiving: Semaphore,
 }
 
 fn bad(error: CodecError) -> Status {
@@ -35,29 +39,36 @@ fn failed(error: impl std::fmt::Display) -> Status {
 }
 
 impl RaftService {
-    pub(super) fn new(raft: Raft, id: MemberId, cluster: ClusterName) -> RaftService {
-        RaftService { raft, id, cluster }
-    }
-
-    fn check(&self, cluster_id: &str, target: Option<&pb::Member>) -> Result<(), Status> {
-        self.cluster
-            .check(cluster_id)
-            .map_err(|error| Status::failed_precondition(error.to_string()))?;
-        let target = codec::member_from_pb(target).map_err(bad)?;
-        if target == self.id {
-            return Ok(());
-        }
-        let text = format!("this is {}, not {target}", self.id);
-        Err(Status::failed_precondition(text))
+    pub(super) fn new(raft: Raft, gate: Gate) -> RaftService {
+        RaftService { raft, gate, receiving: Semaphore::new(1) }
     }
 
     fn vote_request(&self, request: &pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
-        self.check(&request.cluster_id, request.target.as_ref())?;
-        Ok(VoteRequest {
-            vote: codec::vote_from_pb(request.vote.as_ref()).map_err(bad)?,
-            last_log_id: codec::optional_log_id(request.last_log.as_ref()).map_err(bad)?,
-            leadership_transfer: request.leadership_transfer,
-        })
+        let vote = codec::vote_from_pb(request.vote.as_ref()).map_err(bad)?;
+        let last_log_id = codec::optional_log_id(request.last_log.as_ref()).map_err(bad)?;
+        self.gate.check(&Envelope {
+            cluster_id: &request.cluster_id,
+            target: request.target.as_ref(),
+            vote,
+            positions: &[last_log_id],
+        })?;
+        let leadership_transfer = request.leadership_transfer;
+        Ok(VoteRequest { vote, last_log_id, leadership_transfer })
+    }
+
+    /// Checks what comes before a snapshot's content.
+    fn snapshot_vote(&self, header: &pb::SnapshotHeader) -> Result<Vote, Status> {
+        if header.length > SNAPSHOT_BYTES_MAX {
+            return Err(Status::resource_exhausted(format!("snapshot of {} bytes", header.length)));
+        }
+        let vote = codec::vote_from_pb(header.vote.as_ref()).map_err(bad)?;
+        self.gate.check(&Envelope {
+            cluster_id: &header.cluster_id,
+            target: header.target.as_ref(),
+            vote,
+            positions: &[],
+        })?;
+        Ok(vote)
     }
 }
 
@@ -87,25 +98,23 @@ fn check_entries(previous: Option<LogId>, entries: &[Entry], vote: &Vote) -> Res
     Ok(())
 }
 
+/// Takes in the content of a snapshot. Its memory grows with the bytes that come, up to `length`.
 async fn receive(mut chunks: Streaming<pb::SnapshotChunk>, length: u64) -> Result<Bytes, Status> {
     use pb::snapshot_chunk::Part;
-    if length > SNAPSHOT_BYTES_MAX {
-        return Err(Status::resource_exhausted(format!("snapshot of {length} bytes")));
-    }
+    let wrong = |size: u64| Status::data_loss(format!("snapshot of {length} bytes has {size}"));
     let mut content = BytesMut::new();
     while let Some(chunk) = chunks.message().await? {
-        match chunk.part {
-            Some(Part::Data(data)) => content.extend_from_slice(&data),
-            Some(Part::Header(_)) | None => {
-                return Err(Status::invalid_argument("a snapshot has one header"));
-            }
+        let Some(Part::Data(data)) = chunk.part else {
+            return Err(Status::invalid_argument("a snapshot has one header"));
+        };
+        let size = (content.len() + data.len()) as u64;
+        if size > length {
+            return Err(wrong(size));
         }
-        if content.len() as u64 > length {
-            break;
-        }
+        content.extend_from_slice(&data);
     }
     if content.len() as u64 != length {
-        return Err(Status::data_loss(format!("snapshot of {length} bytes has {}", content.len())));
+        return Err(wrong(content.len() as u64));
     }
     Ok(content.freeze())
 }
@@ -118,10 +127,15 @@ impl pb::raft_server::Raft for RaftService {
     ) -> Result<Response<pb::AppendResponse>, Status> {
         use pb::append_response::{Matched, Outcome};
         let request = request.into_inner();
-        self.check(&request.cluster_id, request.target.as_ref())?;
         let vote = codec::vote_from_pb(request.vote.as_ref()).map_err(bad)?;
         let prev_log_id = codec::optional_log_id(request.previous.as_ref()).map_err(bad)?;
         let leader_commit = codec::optional_log_id(request.leader_commit.as_ref()).map_err(bad)?;
+        self.gate.check(&Envelope {
+            cluster_id: &request.cluster_id,
+            target: request.target.as_ref(),
+            vote,
+            positions: &[prev_log_id, leader_commit],
+        })?;
         let entries = request.entries.iter().map(codec::entry_from_bytes);
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(bad)?;
         check_entries(prev_log_id, &entries, &vote)?;
@@ -168,10 +182,22 @@ impl pb::raft_server::Raft for RaftService {
         let Some(pb::snapshot_chunk::Part::Header(header)) = first else {
             return Err(Status::invalid_argument("a snapshot begins with its header"));
         };
-        self.check(&header.cluster_id, header.target.as_ref())?;
-        let vote = codec::vote_from_pb(header.vote.as_ref()).map_err(bad)?;
-        let content = receive(chunks, header.length).await?;
+        let vote = self.snapshot_vote(&header)?;
+        let own = self.raft.with_raft_state(|state| *state.vote_ref()).await.map_err(failed)?;
+        let is_current = vote >= own;
+        if !is_current {
+            // Nothing of it would be taken: the sender hears of the later vote at once.
+            let vote = Some(codec::vote_to_pb(&own));
+            return Ok(Response::new(pb::SnapshotResponse { vote }));
+        }
+        let busy = |_| Status::unavailable("another snapshot is coming in");
+        let _receiving = self.receiving.try_acquire().map_err(busy)?;
+        let late = |_| Status::deadline_exceeded(format!("no snapshot in {SNAPSHOT_TIMEOUT:?}"));
+        let content = receive(chunks, header.length);
+        let content = tokio::time::timeout(SNAPSHOT_TIMEOUT, content).await.map_err(late)??;
         let meta = state_machine::snapshot_meta(&content).map_err(bad)?;
+        check_answer(None, meta.last_log_id.as_ref()).map_err(bad)?;
+        check_answer(None, meta.last_membership.log_id().as_ref()).map_err(bad)?;
         if meta.last_log_id.is_some_and(|last| last.leader_id > vote.leader_id.to_committed()) {
             return Err(Status::invalid_argument("the snapshot is newer than its sender's vote"));
         }
@@ -186,10 +212,15 @@ impl pb::raft_server::Raft for RaftService {
         request: Request<pb::TransferLeaderRequest>,
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
         let request = request.into_inner();
-        self.check(&request.cluster_id, request.target.as_ref())?;
         let from = codec::vote_from_pb(request.from.as_ref()).map_err(bad)?;
         let to = codec::member_from_pb(request.to.as_ref()).map_err(bad)?;
         let last = codec::optional_log_id(request.last_log.as_ref()).map_err(bad)?;
+        self.gate.check(&Envelope {
+            cluster_id: &request.cluster_id,
+            target: request.target.as_ref(),
+            vote: from,
+            positions: &[last],
+        })?;
         let request = TransferLeaderRequest::new(from, to, last);
         let accepted = self.raft.handle_transfer_leader(request).await.map_err(failed)?;
         if let Err(error) = &accepted {

@@ -8,10 +8,11 @@ mod elections;
 mod failing_disk;
 mod failures;
 mod harness;
+mod outsiders;
 mod submits;
 
 use broker::{follow, live, register};
-use controller::{QuorumSource, StartError};
+use controller::{ControllerOptions, QuorumSource, StartError};
 use harness::{Cluster, files, free_address, run, start, within};
 use metadata::{Command, CreateTopics, Image, NewTopic, Reply};
 use rpc::controller as pb;
@@ -286,20 +287,26 @@ fn a_directory_of_another_node_or_cluster_is_refused_with_both_names() {
     });
 }
 
+/// Another node that finds the first by its address.
+fn second_of(cluster: &Cluster) -> ControllerOptions {
+    let mut second = cluster.options(1);
+    second.node_id = NodeId(2);
+    second.directory = cluster.directory(1).with_extension("second");
+    second.quorum = QuorumSource::Bootstrap(vec![second.advertised_address.clone()]);
+    second.advertised_address = free_address();
+    second
+}
+
 #[test]
 fn a_node_alone_is_a_cluster_and_others_join_it_by_its_address() {
     run(async {
         let mut cluster = Cluster::new(1, |options| {
             options.quorum = QuorumSource::Bootstrap(Vec::new());
+            options.auto_join = true;
         });
         cluster.start_all();
         register(&cluster, 1).await;
-        let mut second = cluster.options(1);
-        second.node_id = NodeId(2);
-        second.directory = cluster.directory(1).with_extension("second");
-        second.quorum = QuorumSource::Bootstrap(vec![second.advertised_address.clone()]);
-        second.advertised_address = free_address();
-        let node = start(second).expect("it starts");
+        let node = start(second_of(&cluster)).expect("it starts");
         let mut status = node.status.clone();
         let named = status.wait_for(|status| !status.cluster_id.is_empty() && status.version.0 > 0);
         within("the second node", named).await.expect("the node runs");

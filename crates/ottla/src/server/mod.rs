@@ -29,7 +29,7 @@ use telemetry::LogFormat;
 /// Run one node: a broker, a controller, or both.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Without a configuration this is a cluster of one on port 9092, with its data in ./ottla-data.
+Without a configuration this is a cluster of one on 127.0.0.1:9092, with its data in ./ottla-data.
 Ports: 9092 Kafka clients, 9093 gRPC of controllers, 9094 gRPC of replicas and administration,
 9095 HTTP (/metrics, /livez, /readyz).
 

@@ -293,6 +293,7 @@ impl<'a> Node<'a> {
         let mut options =
             ControllerOptions::new(config.node_id, directory, self.quorum_source(), address);
         let quorum = &config.quorum;
+        options.auto_join = quorum.auto_join;
         options.raft.heartbeat_interval = quorum.heartbeat_interval;
         options.raft.election_timeout_min = quorum.election_timeout_min;
         options.raft.election_timeout_max = quorum.election_timeout_max;
