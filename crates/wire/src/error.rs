@@ -9,6 +9,10 @@ pub enum DecodeError {
     BadLength { length: i64 },
     #[error("array of {count} elements cannot fit into the {remaining} bytes left")]
     ArrayTooLong { count: usize, remaining: usize },
+    #[error("array of {count} elements: at most {max} are allowed", max = crate::Reader::ELEMENTS_MAX)]
+    TooManyElements { count: usize },
+    #[error("{count} tagged fields: at most {max} are allowed", max = crate::Reader::TAGGED_FIELDS_MAX)]
+    TooManyTaggedFields { count: u32 },
     #[error("decoding would take more memory than its size justifies")]
     TooMuchMemory,
     #[error("variable-length integer does not end in time")]

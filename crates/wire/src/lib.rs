@@ -6,9 +6,9 @@
 //!
 //! Promises:
 //! - decoding never panics, copies no string, bytes or records field ([`StrBytes`] and [`Bytes`]
-//!   are slices of the frame), and allocates at most [`Reader::ALLOCATION_PER_BYTE`] bytes per
-//!   byte of input, plus a constant: an array's length is checked against the bytes that are left
-//!   before anything is allocated for it;
+//!   are slices of the frame), and allocates at most [`Reader::allowance`] of the input's size, a
+//!   small multiple: an array's length is checked against the bytes that are left and Kafka's limit,
+//!   and memory for it is taken as its elements come;
 //! - encoding refuses a value that the version cannot carry, unless Kafka's schema lets it go;
 //! - a large field travels as a piece of its own, without a copy ([`Writer`], [`Records`]).
 //!

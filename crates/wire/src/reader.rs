@@ -8,8 +8,9 @@ use crate::{DecodeError, Element, StrBytes};
 /// A position in a frame.
 ///
 /// Promises: never panics and never reads past the end; strings and bytes are slices of the frame;
-/// all arrays of one reader together take at most [`Reader::ALLOCATION_PER_BYTE`] times the
-/// frame's size plus [`Reader::ALLOCATION_FREE`].
+/// an array has at most [`Reader::ELEMENTS_MAX`] elements, and its memory grows as they are read; all
+/// arrays of one reader together take at most [`Reader::allowance`] of the frame's size, and for a
+/// moment half as much again, while one of them moves to make room.
 #[derive(Debug)]
 pub struct Reader {
     bytes: Bytes,
@@ -18,19 +19,54 @@ pub struct Reader {
     end: usize,
     /// Bytes that arrays may still take in memory.
     allowance: usize,
+    /// Bytes that they have taken.
+    taken: usize,
 }
 
 impl Reader {
-    /// Memory that arrays may take for each byte of the frame. Real messages stay below 10; the
-    /// worst that fits the schemas is an array of structs of empty strings.
-    pub const ALLOCATION_PER_BYTE: usize = 32;
+    /// Most elements of an array, as in Kafka 4.4.
+    pub const ELEMENTS_MAX: usize = 1_000_000;
+    /// Most tagged fields in one place, as in Kafka 4.4.
+    pub const TAGGED_FIELDS_MAX: u32 = 10_000;
+    /// Elements that an array has room for at first, as in Kafka 4.4: what it says of its length is
+    /// believed as its elements come.
+    const CAPACITY_FIRST: usize = 1000;
+    /// Memory that arrays may take for each byte of a large frame. Real ones take less than 4.
+    pub const ALLOCATION_PER_BYTE: usize = 4;
+    /// As above, in addition, up to [`Reader::ALLOCATION_SMALL_MAX`] in all: a few hundred thousand
+    /// names of one letter each are odd, and no attack. The worst that fits the schemas is an array of
+    /// structs of empty strings, at about 30.
+    pub const ALLOCATION_PER_BYTE_SMALL: usize = 32;
+    pub const ALLOCATION_SMALL_MAX: usize = 16 * 1024 * 1024;
     /// Memory that arrays may take whatever the frame's size.
     pub const ALLOCATION_FREE: usize = 64 * 1024;
+    /// What the allocator needs for itself, for each array.
+    const ALLOCATION_OVERHEAD: usize = 16;
 
     pub fn new(bytes: Bytes) -> Self {
         let end = bytes.len();
-        let allowance = end.saturating_mul(Self::ALLOCATION_PER_BYTE) + Self::ALLOCATION_FREE;
-        Reader { bytes, position: 0, end, allowance }
+        Reader { bytes, position: 0, end, allowance: Self::allowance(end), taken: 0 }
+    }
+
+    /// Most memory that the arrays of a frame of so many bytes may take.
+    pub const fn allowance(frame_bytes: usize) -> usize {
+        let small = frame_bytes.saturating_mul(Self::ALLOCATION_PER_BYTE_SMALL);
+        let small =
+            if small < Self::ALLOCATION_SMALL_MAX { small } else { Self::ALLOCATION_SMALL_MAX };
+        let large = frame_bytes.saturating_mul(Self::ALLOCATION_PER_BYTE);
+        large.saturating_add(small).saturating_add(Self::ALLOCATION_FREE)
+    }
+
+    /// Memory that the arrays read so far have taken.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Takes memory out of the allowance, before it is allocated.
+    pub fn take(&mut self, memory: usize) -> Result<(), DecodeError> {
+        self.allowance = self.allowance.checked_sub(memory).ok_or(DecodeError::TooMuchMemory)?;
+        self.taken += memory;
+        Ok(())
     }
 
     /// Bytes that are left to read.
@@ -177,19 +213,43 @@ impl Reader {
         flexible: bool,
     ) -> Result<Option<Vec<T>>, DecodeError> {
         const { assert!(T::SIZE_MIN > 0, "an element without bytes cannot be counted") };
-        let Some(count) = self.long_length(flexible)? else { return Ok(None) };
-        let remaining = self.remaining();
-        if count > remaining / T::SIZE_MIN {
-            return Err(DecodeError::ArrayTooLong { count, remaining });
-        }
-        // The count is at most the frame's size, so the product cannot overflow.
-        let memory = count * size_of::<T>();
-        self.allowance = self.allowance.checked_sub(memory).ok_or(DecodeError::TooMuchMemory)?;
-        let mut items = Vec::with_capacity(count);
+        let Some(count) = self.array_count(flexible, T::SIZE_MIN)? else { return Ok(None) };
+        let mut items = Vec::new();
         for _ in 0..count {
+            if items.len() == items.capacity() {
+                self.make_room(&mut items, count)?;
+            }
             items.push(T::read(self, version, flexible)?);
         }
         Ok(Some(items))
+    }
+
+    /// An array's number of elements, each of which takes at least so many bytes; none for null.
+    pub fn array_count(
+        &mut self,
+        flexible: bool,
+        element_bytes_min: usize,
+    ) -> Result<Option<usize>, DecodeError> {
+        let Some(count) = self.long_length(flexible)? else { return Ok(None) };
+        let remaining = self.remaining();
+        if count > remaining / element_bytes_min {
+            return Err(DecodeError::ArrayTooLong { count, remaining });
+        }
+        if count > Self::ELEMENTS_MAX {
+            return Err(DecodeError::TooManyElements { count });
+        }
+        Ok(Some(count))
+    }
+
+    /// Doubles the room of an array that is full, up to its `count` of elements.
+    fn make_room<T>(&mut self, items: &mut Vec<T>, count: usize) -> Result<(), DecodeError> {
+        let wanted = (2 * items.len()).max(Self::CAPACITY_FIRST).min(count);
+        let more = wanted - items.len();
+        let overhead = if items.is_empty() { Self::ALLOCATION_OVERHEAD } else { 0 };
+        // The count is bounded, so the product cannot overflow.
+        self.take(more * size_of::<T>() + overhead)?;
+        items.reserve_exact(more);
+        Ok(())
     }
 
     /// Calls `read` for each tagged field; what it does not know (`false`) is skipped.
@@ -197,8 +257,11 @@ impl Reader {
         &mut self,
         mut read: impl FnMut(&mut Reader, u32) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
-        // Every tagged field takes two bytes at least, so a false count ends the loop early.
-        for _ in 0..self.unsigned_varint()? {
+        let count = self.unsigned_varint()?;
+        if count > Self::TAGGED_FIELDS_MAX {
+            return Err(DecodeError::TooManyTaggedFields { count });
+        }
+        for _ in 0..count {
             let tag = self.unsigned_varint()?;
             let size = self.unsigned_varint()? as usize;
             if size > self.remaining() {

@@ -45,13 +45,14 @@ pub fn refuse(
 }
 
 fn topics(reader: &mut Reader) -> Result<Topics, DecodeError> {
-    let count = array_length(reader, TOPIC_BYTES_MIN)?;
-    let mut topics = Vec::with_capacity(count);
-    for _ in 0..count {
+    let mut topics = Topics::new();
+    for _ in 0..array_length(reader, TOPIC_BYTES_MIN)? {
         let name = reader.string_nullable(false)?.ok_or(DecodeError::UnexpectedNull)?;
-        let count = array_length(reader, PARTITION_BYTES_MIN)?;
-        let mut partitions = Vec::with_capacity(count);
-        for _ in 0..count {
+        // Twice what it takes: the array that holds it doubles as it grows.
+        reader.take(2 * size_of::<(StrBytes, Vec<i32>)>())?;
+        let mut partitions = Vec::new();
+        for _ in 0..array_length(reader, PARTITION_BYTES_MIN)? {
+            reader.take(2 * size_of::<i32>())?;
             partitions.push(reader.int32()?);
             reader.bytes_nullable(false)?;
         }
@@ -60,15 +61,8 @@ fn topics(reader: &mut Reader) -> Result<Topics, DecodeError> {
     Ok(topics)
 }
 
-/// An array's length, checked against the bytes that are left.
 fn array_length(reader: &mut Reader, element_bytes_min: usize) -> Result<usize, DecodeError> {
-    let length = reader.int32()?;
-    let remaining = reader.remaining();
-    match usize::try_from(length) {
-        Ok(count) if count <= remaining / element_bytes_min => Ok(count),
-        Ok(count) => Err(DecodeError::ArrayTooLong { count, remaining }),
-        Err(_) => Err(DecodeError::BadLength { length: i64::from(length) }),
-    }
+    reader.array_count(false, element_bytes_min)?.ok_or(DecodeError::UnexpectedNull)
 }
 
 fn encode(version: i16, correlation_id: i32, topics: &Topics) -> Result<Pieces, EncodeError> {
