@@ -90,6 +90,16 @@ impl Metrics {
         self.0.node.connections_refused.get_or_create(&RefusedLabel { reason }).inc();
     }
 
+    /// What client requests hold.
+    pub fn request_memory(&self, bytes: u64) {
+        self.0.node.request_memory_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A connection is not read from, since requests hold all the memory that they may.
+    pub fn request_waits_for_memory(&self) {
+        self.0.node.request_memory_waits.inc();
+    }
+
     /// Replicas on this broker, and how many of them lead.
     pub fn replicas(&self, partitions: usize, leaders: usize) {
         self.0.node.replicas.partitions.set(partitions as i64);

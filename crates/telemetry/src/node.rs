@@ -49,6 +49,8 @@ pub(crate) struct NodeCells {
     pub(crate) connections: Family<ListenerLabel, Gauge>,
     pub(crate) connections_opened: Family<ListenerLabel, Counter>,
     pub(crate) connections_refused: Family<RefusedLabel, Counter>,
+    pub(crate) request_memory_bytes: Gauge,
+    pub(crate) request_memory_waits: Counter,
     pub(crate) replicas: ReplicaCells,
     pub(crate) cluster: ClusterCells,
 }
@@ -136,6 +138,10 @@ impl NodeCells {
         registry.register("connections_opened", help, cells.connections_opened.clone());
         let help = "Client connections closed by the broker";
         registry.register("connections_refused", help, cells.connections_refused.clone());
+        let help = "Memory that client requests hold until they are done";
+        registry.register("request_memory_bytes", help, cells.request_memory_bytes.clone());
+        let help = "Times that reading from a connection waited for queued.max.request.bytes";
+        registry.register("request_memory_waits", help, cells.request_memory_waits.clone());
         cells.replicas.register(registry);
         cells.cluster.register(registry);
         cells

@@ -34,6 +34,8 @@ pub struct Started {
     pub received: Monotonic,
     /// The size of its frame.
     pub request_bytes: usize,
+    /// Memory that it has taken beside its frame.
+    pub decoded_bytes: usize,
 }
 
 /// Why a frame is no request that can be answered. The connection closes.
@@ -53,7 +55,7 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
     let request_bytes = frame.len() + 4;
     let started = |api, begun: Begun<_>| {
         let Begun { first, pending } = begun;
-        Started { api, first, pending, received, request_bytes }
+        Started { api, first, pending, received, request_bytes, decoded_bytes: 0 }
     };
     let answered = |api, outcome| started(api, Begun::at_once(std::future::ready(outcome).boxed()));
     if let Some((api, correlation_id)) = unknown_api_versions(&frame)? {
@@ -86,7 +88,8 @@ pub fn start(origin: &Origin<'_>, frame: Bytes) -> Result<Started, RequestError>
         api_version: header.api_version,
         correlation_id: header.correlation_id,
     };
-    Ok(started(api, (api.begin)(ctx, &mut reader)?))
+    let begun = (api.begin)(ctx, &mut reader)?;
+    Ok(Started { decoded_bytes: reader.taken(), ..started(api, begun) })
 }
 
 fn count_unsupported(origin: &Origin<'_>, api: &Api) {

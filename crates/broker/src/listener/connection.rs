@@ -6,6 +6,7 @@
 //!   a request begins when the responses before it are made (as in Kafka, where one request of a
 //!   connection is worked on at a time); they may still be on their way out;
 //! - a request behind another one takes a place of all connections' [`Line`] until its turn comes;
+//! - a request holds its share of all connections' [`RequestMemory`] until it is done;
 //! - at most [`Limits::inflight_max`] requests and [`INFLIGHT_BYTES_MAX`] bytes of undone requests
 //!   are held; beyond that nothing is read;
 //! - a bad frame ends the connection after the responses to the requests before it;
@@ -15,13 +16,13 @@
 //!
 //! Does not: know any API. That is [`crate::handlers`].
 
-use super::frames::{FrameError, FrameLimits, FrameReader};
+use super::frames::{Frame, FrameError, FrameLimits, FrameReader};
 use super::halves::{ReadHalf, WriteHalf, split};
 use super::line::{Line, Place};
+use super::memory::{Held, RequestMemory};
 use super::outgoing::{Outgoing, SLICES_MAX};
 use crate::context::BrokerContext;
 use crate::handlers::{self, ClientSoftware, Origin, Outcome, Reply, Started};
-use bytes::Bytes;
 use config::FetchTransfer;
 use env::BoxStream;
 use std::net::SocketAddr;
@@ -58,6 +59,7 @@ pub struct Connection {
     pub peer: SocketAddr,
     pub limits: Limits,
     pub line: Line,
+    pub memory: RequestMemory,
     pub software: ClientSoftware,
 }
 
@@ -66,8 +68,9 @@ struct Waiting {
     started: Started,
     /// Given back when its turn comes.
     place: Place,
-    /// Gives the request's bytes back when it is done.
+    /// Gives the request's bytes back when it is done: to its connection, and to all.
     _bytes: Option<OwnedSemaphorePermit>,
+    _held: Option<Held>,
 }
 
 /// A request's answer, in its turn.
@@ -129,35 +132,40 @@ impl Connection {
     }
 
     async fn read_requests(&self, read: ReadHalf, queue: mpsc::Sender<Waiting>) -> ReadEnd {
-        let mut frames = FrameReader::new(read, self.limits.frames);
+        let mut frames = FrameReader::new(read, self.limits.frames, self.memory.clone());
         let bytes = Arc::new(Semaphore::new(INFLIGHT_BYTES_MAX));
         loop {
             // A slot in the queue first: while it is full, nothing is read.
             let Ok(slot) = queue.reserve().await else { return ReadEnd::Gone };
-            let frame = match self.next_frame(&mut frames).await {
+            let Frame { bytes: frame, mut held } = match self.next_frame(&mut frames).await {
                 Ok(frame) => frame,
                 Err(end) => return end,
             };
             let place = self.line.place().await;
+            // For what it is decoded to.
+            held.room().await;
             let size = frame.len().min(INFLIGHT_BYTES_MAX);
             let mut started = match handlers::start(&self.origin(), frame) {
                 Ok(started) => started,
                 Err(reason) => return ReadEnd::Refused(reason.to_string()),
             };
+            held.add(started.decoded_bytes);
             if let Some(first) = started.first.take() {
                 first.await;
             }
             // A begun request has let go of its frame's bytes (its records are in the log).
-            let (held, place) = if started.api.eager { (0, None) } else { (size, place) };
-            let Ok(permit) = bytes.clone().acquire_many_owned(held as u32).await else {
+            let eager = started.api.eager;
+            let (size, place) = if eager { (0, None) } else { (size, place) };
+            let held = if eager { None } else { Some(held) };
+            let Ok(permit) = bytes.clone().acquire_many_owned(size as u32).await else {
                 return ReadEnd::Gone;
             };
             self.line.joined();
-            slot.send(Waiting { started, place, _bytes: Some(permit) });
+            slot.send(Waiting { started, place, _bytes: Some(permit), _held: held });
         }
     }
 
-    async fn next_frame(&self, frames: &mut FrameReader<ReadHalf>) -> Result<Bytes, ReadEnd> {
+    async fn next_frame(&self, frames: &mut FrameReader<ReadHalf>) -> Result<Frame, ReadEnd> {
         loop {
             match frames.next().await {
                 Ok(frame) => return Ok(frame),

@@ -3,10 +3,12 @@
 //!
 //! Promises:
 //! - a frame is a slice of the bytes read: nothing is copied out of the read buffer;
-//! - memory follows the bytes that came, not the length that was claimed;
+//! - memory follows the bytes that came, not the length that was claimed, and is counted as they come
+//!   ([`RequestMemory`]): while there is no room, nothing more of a frame is read;
 //! - a frame above the limit, a negative length, a frame that stops half-way and a silent
 //!   connection each end with their own error.
 
+use super::memory::{Held, RequestMemory};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// The read buffer's first size; small requests are read many at a time.
 const READ_BYTES: usize = 16 * 1024;
 /// A claimed length is believed up to here; beyond it, the buffer grows with the bytes that come.
-const BELIEVED_BYTES_MAX: usize = 1024 * 1024;
+const BELIEVED_BYTES_MAX: usize = 256 * 1024;
 const LENGTH_BYTES: usize = 4;
 
 /// Why there is no next frame.
@@ -46,21 +48,28 @@ pub struct FrameLimits {
     pub stall: Duration,
 }
 
+/// A frame without its length, and what it holds of the memory of all requests.
+pub struct Frame {
+    pub bytes: Bytes,
+    pub held: Held,
+}
+
 /// Cuts a byte stream into frames.
 pub struct FrameReader<R> {
     io: R,
     buffer: BytesMut,
     limits: FrameLimits,
+    memory: RequestMemory,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub fn new(io: R, limits: FrameLimits) -> FrameReader<R> {
-        FrameReader { io, buffer: BytesMut::new(), limits }
+    pub fn new(io: R, limits: FrameLimits, memory: RequestMemory) -> FrameReader<R> {
+        FrameReader { io, buffer: BytesMut::new(), limits, memory }
     }
 
-    /// The next frame without its length. [`FrameError::Idle`] leaves the reader usable: the caller
-    /// decides whether the silence was a wait for its own answers.
-    pub async fn next(&mut self) -> Result<Bytes, FrameError> {
+    /// The next frame. [`FrameError::Idle`] leaves the reader usable: the caller decides whether the
+    /// silence was a wait for its own answers.
+    pub async fn next(&mut self) -> Result<Frame, FrameError> {
         while self.buffer.len() < LENGTH_BYTES {
             self.read_more(READ_BYTES).await?;
         }
@@ -72,14 +81,43 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             _ => return Err(FrameError::Size { size, max }),
         };
         let end = LENGTH_BYTES + length;
-        while self.buffer.len() < end {
-            // Doubling keeps the copies of a growing buffer below its final size.
-            let believed = BELIEVED_BYTES_MAX.max(self.buffer.len());
-            let missing = end - self.buffer.len();
-            self.read_more(missing.min(believed)).await?;
-        }
+        let mut held = self.memory.hold();
+        held.room().await;
+        held.add(self.buffer.len().min(end) - LENGTH_BYTES);
+        self.read_until(end, &mut held).await?;
         self.buffer.advance(LENGTH_BYTES);
-        Ok(self.buffer.split_to(length).freeze())
+        Ok(Frame { bytes: self.buffer.split_to(length).freeze(), held })
+    }
+
+    /// Reads until the buffer holds a frame's last byte, which stands before `end`.
+    async fn read_until(&mut self, end: usize, held: &mut Held) -> Result<(), FrameError> {
+        while self.buffer.len() < end {
+            held.room().await;
+            if held.is_beyond() {
+                // The others wait for this one: a trickle must not keep them.
+                let patience = self.limits.stall;
+                let rest = async {
+                    while self.buffer.len() < end {
+                        self.read_part(end, held).await?;
+                    }
+                    Ok::<(), FrameError>(())
+                };
+                let late = |_| Err(FrameError::Stalled(patience));
+                return tokio::time::timeout(patience, rest).await.unwrap_or_else(late);
+            }
+            self.read_part(end, held).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads something of a frame that is not all there.
+    async fn read_part(&mut self, end: usize, held: &mut Held) -> Result<(), FrameError> {
+        let before = self.buffer.len();
+        // Doubling keeps the copies of a growing buffer below its final size.
+        let believed = BELIEVED_BYTES_MAX.max(before);
+        self.read_more((end - before).min(believed)).await?;
+        held.add(self.buffer.len().min(end) - before);
+        Ok(())
     }
 
     async fn read_more(&mut self, room: usize) -> Result<(), FrameError> {
@@ -105,12 +143,19 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
+    use std::sync::Arc;
+    use tokio::io::AsyncWriteExt;
 
     const LIMITS: FrameLimits = FrameLimits {
         frame_bytes_max: 4 * 1024 * 1024,
         idle: Duration::from_secs(600),
         stall: Duration::from_secs(30),
     };
+
+    fn memory() -> RequestMemory {
+        RequestMemory::new(Some(1 << 30), Arc::default())
+    }
 
     fn frame(body: &[u8]) -> Vec<u8> {
         let mut bytes = (body.len() as i32).to_be_bytes().to_vec();
@@ -126,9 +171,9 @@ mod tests {
             let chunks =
                 stream.chunks(cut).map(|chunk| Ok::<_, io::Error>(Bytes::copy_from_slice(chunk)));
             let mut io = tokio_test_reader(chunks.collect());
-            let mut reader = FrameReader::new(&mut io, LIMITS);
+            let mut reader = FrameReader::new(&mut io, LIMITS, memory());
             for body in &bodies {
-                assert_eq!(reader.next().await.expect("a frame"), body);
+                assert_eq!(reader.next().await.expect("a frame").bytes, body);
             }
             assert!(matches!(reader.next().await, Err(FrameError::Closed)));
         }
@@ -137,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn a_length_beyond_the_limit_or_below_zero_is_refused_at_once() {
         for bytes in [[0x7f, 0xff, 0xff, 0xff], [0xff, 0xff, 0xff, 0xff], [0, 0x40, 0, 1]] {
-            let mut reader = FrameReader::new(&bytes[..], LIMITS);
+            let mut reader = FrameReader::new(&bytes[..], LIMITS, memory());
             assert!(matches!(reader.next().await, Err(FrameError::Size { .. })));
         }
     }
@@ -147,7 +192,7 @@ mod tests {
         let limits = FrameLimits { frame_bytes_max: i32::MAX as usize, ..LIMITS };
         let mut bytes = i32::MAX.to_be_bytes().to_vec();
         bytes.extend_from_slice(&[0; 100]);
-        let mut reader = FrameReader::new(&bytes[..], limits);
+        let mut reader = FrameReader::new(&bytes[..], limits, memory());
         assert!(matches!(reader.next().await, Err(FrameError::Truncated)));
         assert!(reader.buffer.capacity() <= 2 * BELIEVED_BYTES_MAX);
     }
@@ -157,10 +202,72 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(64);
         let patience = Duration::from_millis(1);
         let limits = FrameLimits { idle: patience, stall: patience, ..LIMITS };
-        let mut reader = FrameReader::new(server, limits);
+        let mut reader = FrameReader::new(server, limits, memory());
         assert!(matches!(reader.next().await, Err(FrameError::Idle(_))));
-        tokio::io::AsyncWriteExt::write_all(&mut client, &[0, 0]).await.expect("written");
+        client.write_all(&[0, 0]).await.expect("written");
         assert!(matches!(reader.next().await, Err(FrameError::Stalled(_))));
+    }
+
+    /// What is half sent must not wait for what is half sent.
+    #[tokio::test]
+    async fn while_requests_hold_all_memory_no_frame_is_read_but_one_to_its_end() {
+        let memory = RequestMemory::new(Some(1000), Arc::default());
+        let mut ends = Vec::new();
+        let mut readers = Vec::new();
+        for _ in 0..3 {
+            let (mut client, server) = tokio::io::duplex(1 << 20);
+            client.write_all(&frame(&[7; 100_000])[..50_000]).await.expect("written");
+            ends.push(client);
+            readers.push(FrameReader::new(server, LIMITS, memory.clone()));
+        }
+        // Each has come to the point where it waits for bytes or for memory.
+        let mut reading: Vec<_> = readers.iter_mut().map(|one| Box::pin(one.next())).collect();
+        for one in &mut reading {
+            assert!(one.as_mut().now_or_never().is_none());
+        }
+        for client in &mut ends {
+            client.write_all(&[7; 50_004]).await.expect("written");
+        }
+        let mut frames = Vec::new();
+        for _ in 0..3 {
+            let (frame, at, _) = futures::future::select_all(&mut reading).await;
+            let done = reading.remove(at);
+            drop(done);
+            let frame = frame.expect("a frame");
+            assert_eq!(frame.bytes.len(), 100_000);
+            for other in &mut reading {
+                assert!(other.as_mut().now_or_never().is_none(), "this one is not done yet");
+            }
+            frames.push(frame.bytes);
+            // Its request is done.
+            drop(frame.held);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trickle_keeps_the_others_waiting_for_a_while_only() {
+        let memory = RequestMemory::new(Some(10), Arc::default());
+        let mut full = memory.hold();
+        full.add(10);
+        let limits = FrameLimits { stall: Duration::from_millis(20), ..LIMITS };
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut reader = FrameReader::new(server, limits, memory);
+        let trickle = async {
+            // Too many to come one by one in time.
+            client.write_all(&[0, 0x3f, 0, 0]).await.expect("written");
+            loop {
+                client.write_all(&[1]).await.expect("written");
+                tokio::task::yield_now().await;
+            }
+        };
+        let read = async {
+            let read = reader.next().await;
+            assert!(matches!(read, Err(FrameError::Stalled(_))));
+        };
+        let trickle = std::pin::pin!(trickle);
+        let read = std::pin::pin!(read);
+        let first = futures::future::select(trickle, read).await;
+        assert!(matches!(first, futures::future::Either::Right(_)));
     }
 
     /// A reader that gives one chunk per read.

@@ -5,7 +5,8 @@
 //! - connections are accepted only once the broker may serve them ([`Listeners::open`]);
 //! - at most `max.connections` are open over all listeners: beyond that, accepting waits; at most
 //!   `max.connections.per.ip` from one address: beyond that, a new one is closed at once;
-//! - at most `queued.max.requests` requests wait behind others of their connection;
+//! - at most `queued.max.requests` requests wait behind others of their connection, and requests hold
+//!   at most `queued.max.request.bytes` of memory together;
 //! - a stop refuses new connections at once, and answers on those that are open for a moment more
 //!   ([`LINGER`]);
 //! - a panic while serving closes that one connection.
@@ -15,6 +16,7 @@ mod connection;
 mod frames;
 mod halves;
 mod line;
+mod memory;
 mod outgoing;
 mod places;
 
@@ -30,6 +32,7 @@ use env::{BoxStream, Env, SocketOptions, Tasks};
 use frames::FrameLimits;
 use futures::FutureExt;
 use line::Line;
+use memory::RequestMemory;
 use places::{Place, Places};
 use std::io;
 use std::net::SocketAddr;
@@ -93,6 +96,7 @@ impl Listeners {
         let requests = &broker.config.requests;
         let places = Places::new(network.max_connections, network.max_connections_per_ip);
         let queue_places = line::places(requests.queued_max_requests);
+        let memory = RequestMemory::new(requests.queued_max_request_bytes, broker.metrics.clone());
         let limits = Limits {
             frames: FrameLimits {
                 frame_bytes_max: requests.socket_request_max_bytes as usize,
@@ -109,6 +113,7 @@ impl Listeners {
                 listener,
                 places: places.clone(),
                 queue_places: queue_places.clone(),
+                memory: memory.clone(),
                 broker: broker.clone(),
                 connections: self.connections.clone(),
                 limits,
@@ -168,6 +173,7 @@ struct Acceptor {
     listener: Box<dyn env::Listener>,
     places: Places,
     queue_places: Arc<Semaphore>,
+    memory: RequestMemory,
     broker: Arc<BrokerContext>,
     connections: Tasks,
     limits: Limits,
@@ -202,6 +208,7 @@ impl Acceptor {
             peer,
             limits: self.limits,
             line: Line::new(self.queue_places.clone()),
+            memory: self.memory.clone(),
             software: ClientSoftware::default(),
         };
         let stopping = self.connections.clone();

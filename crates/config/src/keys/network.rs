@@ -17,7 +17,7 @@ pub(super) const KEYS: &[Key] = &[
     key("num.network.threads", Int, "3", "Sockets are served by as many threads as there are cores.").min(1).dynamic().unneeded(),
     key("num.io.threads", Int, "8", "Requests are served by as many threads as there are cores.").min(1).dynamic().unneeded(),
     key("queued.max.requests", Int, "500", "Requests that wait behind an earlier one of their connection, over all connections; beyond it, a connection goes on with one request at a time.").min(1),
-    key("queued.max.request.bytes", Long, "-1", "Bytes of requests in progress over all connections; -1 is no limit.").min(-1).bytes().later(),
+    key("queued.max.request.bytes", Long, "536870912", "Memory that requests of all client connections take together: the bytes that came, and what they are decoded to, until they are done (a produce request: until it is appended). While they take this much, no more of any is read, but for one that goes on. -1 is no limit. (Kafka's default is -1.)").min(-1).bytes(),
     key("ottla.connection.inflight.max", Int, "64", "Requests in progress on one connection; no more is read from its socket beyond it.").min(1),
     key("socket.send.buffer.bytes", Int, "-1", "The send buffer of client sockets; -1 leaves it to the system, which lets it grow. (Kafka's default is 102400, which holds it there.)").min(-1).bytes(),
     key("socket.receive.buffer.bytes", Int, "-1", "The receive buffer of client sockets; -1 leaves it to the system, which lets it grow. (Kafka's default is 102400, which takes eight times as many reads for large requests.)").min(-1).bytes(),

@@ -225,6 +225,9 @@ fn requests(values: &Values<'_>) -> RequestConfig {
     RequestConfig {
         socket_request_max_bytes: values.u32("socket.request.max.bytes"),
         queued_max_requests: values.u32("queued.max.requests"),
+        queued_max_request_bytes: u64::try_from(values.i64("queued.max.request.bytes"))
+            .ok()
+            .filter(|bytes| *bytes > 0),
         connection_inflight_max: values.u32("ottla.connection.inflight.max"),
         fetch_max_bytes: values.u32("fetch.max.bytes"),
         fetch_transfer: FetchTransfer::of(values.text("ottla.fetch.transfer")),

@@ -75,6 +75,8 @@ pub struct RequestConfig {
     pub socket_request_max_bytes: u32,
     /// `queued.max.requests`: requests in progress over all connections.
     pub queued_max_requests: u32,
+    /// `queued.max.request.bytes`; `None` = no limit.
+    pub queued_max_request_bytes: Option<u64>,
     /// `ottla.connection.inflight.max`: requests in progress on one connection.
     pub connection_inflight_max: u32,
     /// `fetch.max.bytes`
