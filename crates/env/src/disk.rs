@@ -8,6 +8,7 @@
 
 pub use crate::mem_disk::MemDisk;
 
+use crate::descriptors::with_relief;
 use crate::sections::section;
 use bytes::{Bytes, BytesMut};
 use rustix::buffer::spare_capacity;
@@ -343,7 +344,7 @@ impl Disk for RealDisk {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Arc::new(RealFile(section(|| options.open(path))?)))
+        Ok(Arc::new(RealFile(with_relief(|| section(|| options.open(path)))?)))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -359,12 +360,13 @@ impl Disk for RealDisk {
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        section(|| std::fs::remove_dir_all(path))
+        // What was removed before descriptors ran out stays removed; the next try goes on.
+        with_relief(|| section(|| std::fs::remove_dir_all(path)))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
-        for entry in std::fs::read_dir(path)? {
+        for entry in with_relief(|| std::fs::read_dir(path))? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             entries.push(DirEntry { name, is_dir: is_dir(&entry)? });
@@ -385,7 +387,8 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        section(|| std::fs::File::open(path)?.sync_all())
+        let dir = with_relief(|| section(|| std::fs::File::open(path)))?;
+        section(|| dir.sync_all())
     }
 
     fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
@@ -395,8 +398,9 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        let file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let file = with_relief(|| options.open(path))?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Box::new(file)),
             Err(error) => Err(error.into()),

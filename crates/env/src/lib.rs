@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod clock;
+pub mod descriptors;
 pub mod disk;
 pub mod mem_disk;
 pub mod memory;

@@ -22,6 +22,7 @@ mod names;
 
 /// The system's number of "input/output error".
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 /// Unit in which an unsynced write is torn.
 const BLOCK_BYTES: usize = 512;
 
@@ -83,6 +84,8 @@ struct Faults {
     failing_writes: Option<String>,
     /// Files and names below this directory fail in every way.
     failing_directory: Option<PathBuf>,
+    /// Files that may be open at once.
+    descriptors: Option<u64>,
     /// Changes that succeed before everything fails, as at a power cut.
     changes_left: Option<u64>,
 }
@@ -208,6 +211,12 @@ impl MemDisk {
         self.state().faults.failing_directory = path.map(Path::to_owned);
     }
 
+    /// From now on so many files may be open at once: opening one more, listing and syncing a directory
+    /// included, is "too many open files". Those that are open stay so.
+    pub fn set_descriptors(&self, max: Option<u64>) {
+        self.state().faults.descriptors = max;
+    }
+
     /// From now on syncs of files whose path contains this text report success and do nothing.
     pub fn forget_syncs(&self, of: Option<&str>) {
         self.state().lies.files = of.map(str::to_owned);
@@ -297,6 +306,16 @@ impl State {
     fn reach(&self, path: &Path) -> io::Result<()> {
         match &self.faults.failing_directory {
             Some(dir) if path.starts_with(dir) => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails where one more file may not be open.
+    fn descriptor(&self) -> io::Result<()> {
+        match self.faults.descriptors {
+            Some(max) if self.open.values().sum::<u64>() >= max => {
+                Err(io::Error::from_raw_os_error(EMFILE))
+            }
             _ => Ok(()),
         }
     }
@@ -467,6 +486,7 @@ impl Disk for MemDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
         let mut state = self.state();
         state.reach(path)?;
+        state.descriptor()?;
         let found = state.names.file(path);
         let inode = match (found, how) {
             (Some(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
@@ -547,6 +567,7 @@ impl Disk for MemDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         let mut state = self.state();
         state.reach(path)?;
+        state.descriptor()?;
         state.stats.lists += 1;
         if !state.names.is_dir(path) {
             return Err(not_found(path));
@@ -580,6 +601,7 @@ impl Disk for MemDisk {
         if !state.names.is_dir(path) {
             return Err(not_found(path));
         }
+        state.descriptor()?;
         state.change(path)?;
         state.stats.syncs += 1;
         if state.fails_to_sync(path) {

@@ -1,5 +1,6 @@
 //! Sockets: TCP in production, a simulated network in tests.
 
+use crate::descriptors::{give_up_some, is_shortage};
 use crate::disk::File;
 use futures::future::BoxFuture;
 use std::io;
@@ -159,7 +160,13 @@ impl Listener for RealListener {
 impl Network for RealNetwork {
     fn connect<'a>(&'a self, addr: &'a str) -> BoxFuture<'a, io::Result<BoxStream>> {
         Box::pin(async move {
-            let stream = tokio::net::TcpStream::connect(addr).await?;
+            let stream = match tokio::net::TcpStream::connect(addr).await {
+                // Connections that this node makes are to other nodes: they come before clients.
+                Err(error) if is_shortage(&error) && give_up_some() => {
+                    tokio::net::TcpStream::connect(addr).await?
+                }
+                other => other?,
+            };
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as BoxStream)
         })

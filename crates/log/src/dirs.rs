@@ -43,7 +43,7 @@ impl LogDirs {
         for path in dirs {
             match open_dir(&opened.disk, path, node_id, rng) {
                 Ok(dir) => opened.dirs.push(dir),
-                Err(OpenError::Io(error)) => {
+                Err(OpenError::Io(error)) if !error.is_want_of_descriptors() => {
                     tracing::error!(%error, "log directory is offline");
                     opened.offline.push(error);
                 }

@@ -33,7 +33,8 @@ pub enum AppendError {
     /// A batch that could not fit into an empty segment.
     #[error("batch of {size} bytes is larger than a segment of {limit}")]
     TooLargeForSegment { size: usize, limit: u32 },
-    /// No space: the partial write was cut back, a later append may succeed.
+    /// No space, or no descriptor left to open a file with: the partial write was cut back, a later
+    /// append may succeed.
     #[error("no space left for the log: {0}")]
     NoSpace(io::Error),
     /// The disk failed, now or before: the log takes no more appends. The directory must be fenced.
@@ -138,20 +139,26 @@ impl LogDirError {
     }
 
     /// Whether the directory itself has failed: not if the log was closed, is damaged, or the disk
-    /// was full.
+    /// was full, nor if the process had no descriptor left.
     pub fn is_of_directory(&self) -> bool {
         !self.is_closed() && !self.is_no_space() && self.damage().is_none()
     }
 
-    /// Whether the disk was full. Nothing was written by halves, and space may come back: the
-    /// directory is well.
+    /// Whether the disk was full, or the process had no descriptor left. Nothing was written by halves,
+    /// and either may come back: the directory is well.
     pub fn is_no_space(&self) -> bool {
         is_no_space(&self.error)
     }
 
-    /// For an error after which what is on disk is not known, whatever kind it is of.
+    /// Whether the process had no descriptor left to open a file with.
+    pub fn is_want_of_descriptors(&self) -> bool {
+        env::descriptors::is_shortage(&self.error)
+    }
+
+    /// For an error after which what is on disk is not known, whatever kind it is of. (That a file could
+    /// not be opened for want of descriptors says nothing of the disk, whatever it was opened for.)
     pub(crate) fn fatal(dir: &Path, doing: impl Into<String>, error: io::Error) -> LogDirError {
-        let error = match is_no_space(&error) {
+        let error = match is_full(&error) {
             true => io::Error::other(error),
             false => error,
         };
@@ -163,7 +170,11 @@ impl LogDirError {
     }
 }
 
-/// Whether a write failed for want of space: the one failure that may pass.
+/// Whether a write failed for want of space, or of a descriptor: the failures that may pass.
 pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    is_full(error) || env::descriptors::is_shortage(error)
+}
+
+fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

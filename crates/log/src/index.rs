@@ -97,7 +97,8 @@ impl<E: Entry> EntryIndex<E> {
         files: &OpenFiles,
     ) -> io::Result<EntryIndex<E>> {
         let index = EntryIndex::existing(disk, path, files);
-        if disk.exists(index.path()) {
+        // What is empty already needs no opening, and no syncing: recovery comes by every partition.
+        if disk.exists(index.path()) && disk.stat(index.path())?.len > 0 {
             index.file.for_writing()?.set_len(0)?;
         }
         let _ = index.entries.set(0);
@@ -111,6 +112,11 @@ impl<E: Entry> EntryIndex<E> {
     /// The file has another name now.
     pub fn set_path(&mut self, path: PathBuf) {
         self.file.set_path(path);
+    }
+
+    /// The file, for a sync, if it was written and not synced.
+    pub fn unsynced(&self) -> Option<io::Result<Arc<dyn File>>> {
+        self.file.unsynced()
     }
 
     /// What was written has been synced.

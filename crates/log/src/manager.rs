@@ -27,6 +27,7 @@ use env::Disk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use types::{BrokerEpoch, DirectoryId, Offset, Timestamp, TopicId, TopicPartition};
@@ -107,6 +108,8 @@ pub struct LogManager {
     /// Files without their names, and when they go.
     removals: Mutex<Vec<(Timestamp, RemovalJob)>>,
     files: OpenFiles,
+    /// Logs whose recovery points moved while they were opened, and are not checkpointed yet.
+    synced_at_start: AtomicUsize,
     started: Timestamp,
 }
 
@@ -120,16 +123,21 @@ impl LogManager {
         let (logs, unopened) = (BTreeMap::new(), Vec::new());
         let mut state = State { dirs: Vec::new(), logs, aside_count: 0, unopened };
         let files = OpenFiles::new(options.open_files_max);
+        let mut synced = 0;
         for dir in dirs.dirs {
+            let files = files.of_dir(state.dirs.len());
             let opened = match open_dir(&dirs.disk, &dir, &files, &options) {
                 Ok(opened) => opened,
+                // The next start may have more of them: nobody is told that this disk has failed.
+                Err(error) if error.is_want_of_descriptors() => return Err(OpenError::Io(error)),
                 Err(error) => {
                     tracing::error!(%error, "log directory is offline");
                     report.offline.push(error);
                     continue;
                 }
             };
-            let OpenedDir { checkpoints, logs, closed, missing } = opened;
+            let OpenedDir { checkpoints, logs, closed, missing, synced: synced_here } = opened;
+            synced += synced_here;
             let index = state.dirs.len();
             for (log, recovered) in logs {
                 report.partitions += 1;
@@ -167,6 +175,7 @@ impl LogManager {
             compaction: Mutex::default(),
             removals: Mutex::default(),
             files,
+            synced_at_start: AtomicUsize::new(synced),
             started: options.now,
         };
         Ok((manager, report))
@@ -267,7 +276,7 @@ impl LogManager {
             start_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
             recovery_points: checkpoints,
-            files: self.files.clone(),
+            files: self.files.of_dir(dir),
         };
         let log = open.create(topic_id).map_err(|error| match error {
             OpenLogError::Io(error) => {
@@ -491,7 +500,7 @@ impl LogManager {
     /// Syncs what the logs hold above their recovery points, and writes those if that moved any:
     /// after a start, what recovery has looked through. Blocks.
     pub fn sync_recovered(&self) -> Result<(), LogDirError> {
-        let mut count = 0;
+        let mut count = self.synced_at_start.swap(0, Ordering::Relaxed);
         for (_, _, log) in self.partitions() {
             let is_synced = {
                 let log = log.lock();

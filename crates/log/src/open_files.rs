@@ -2,26 +2,37 @@
 //!
 //! Promises: a file is opened at its first use; beyond the bound (`ottla.log.open.files.max`) the least
 //! recently used ones are closed, and opened again on demand; one that was written and not synced
-//! stays open, whatever the bound, since the kernel tells a failed write-back to those who have the
-//! file open, and to nobody else for certain. Whoever was handed a file keeps it open as long as it
-//! likes: renaming or removing the name, or closing it here, takes nothing away from a reader.
+//! stays open, since the kernel tells a failed write-back to those who have the file open, and to
+//! nobody else for certain: where only such files are open, one of the same log directory that nobody
+//! is writing is synced, and closed then. (Of the same directory: who writes to a disk that is well
+//! does not wait for another one.) A sync that fails is told to whoever uses the file next. Whoever was
+//! handed a file keeps it open as long as it likes: renaming or removing the name, or closing it here,
+//! takes nothing away from a reader. It is counted until the last one lets go of it.
 
-use env::{Disk, File, disk::Open};
+use env::descriptors::{Relieve, is_shortage, relieve_by};
+use env::disk::{Advice, Open};
+use env::{Disk, File};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use types::Timestamp;
 
 /// Files looked at for one that may be closed, each time that one is opened.
 const LOOKS_MAX: usize = 64;
-/// "Too many open files", of the process and of the machine.
-const EMFILE: i32 = 24;
-const ENFILE: i32 = 23;
+/// Files synced to be closed, each time that one is opened: two, so that the bound is come back to.
+const SYNCS_MAX: usize = 2;
 
-/// The files of all logs of a node; clones are the same.
+/// The files of all logs of a node, as those in one of its log directories see them. Clones are the
+/// same.
 #[derive(Clone)]
-pub struct OpenFiles(Arc<Pool>);
+pub struct OpenFiles {
+    pool: Arc<Pool>,
+    /// A number of the log directory.
+    dir: usize,
+}
 
 struct Pool {
     max: usize,
@@ -32,6 +43,7 @@ struct Pool {
 
 struct Slot {
     pool: Arc<Pool>,
+    dir: usize,
     held: Mutex<Held>,
     used: AtomicBool,
 }
@@ -41,6 +53,14 @@ struct Held {
     file: Option<Arc<dyn File>>,
     /// Written, and not known to be synced.
     is_dirty: bool,
+    /// A sync that was to close it has failed.
+    failed: Option<io::Error>,
+}
+
+/// A file that is counted for as long as somebody has it.
+struct Counted {
+    file: Arc<dyn File>,
+    pool: Arc<Pool>,
 }
 
 impl Default for OpenFiles {
@@ -52,12 +72,26 @@ impl Default for OpenFiles {
 impl OpenFiles {
     pub fn new(max: usize) -> OpenFiles {
         let (open, queue) = (AtomicUsize::new(0), Mutex::default());
-        OpenFiles(Arc::new(Pool { max, open, queue }))
+        let pool = Arc::new(Pool { max, open, queue });
+        if pool.is_bounded() {
+            relieve_by(&pool);
+        }
+        OpenFiles { pool, dir: 0 }
+    }
+
+    /// The same files, for those in another log directory.
+    pub fn of_dir(&self, dir: usize) -> OpenFiles {
+        OpenFiles { pool: self.pool.clone(), dir }
     }
 
     /// Files open now.
     pub fn count(&self) -> usize {
-        self.0.open.load(Ordering::Relaxed)
+        self.pool.count()
+    }
+
+    /// Whether as many are open as may be: whoever has written much syncs it, to let go of its files.
+    pub fn is_crowded(&self) -> bool {
+        self.pool.count() >= self.pool.max
     }
 }
 
@@ -66,10 +100,28 @@ impl Pool {
         self.queue.lock().expect("no thread panicked with the open files")
     }
 
+    fn is_bounded(&self) -> bool {
+        self.max < usize::MAX
+    }
+
+    fn count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Comes back to the bound after a file of a directory was opened, as far as it can.
+    fn settle(&self, dir: usize) {
+        self.shrink_to(self.max);
+        for _ in 0..SYNCS_MAX {
+            if self.count() <= self.max || !self.close_one(|slot| slot.sync_and_close(dir)) {
+                return;
+            }
+        }
+    }
+
     /// Closes files while more than `max` are open, or until enough were looked at.
     fn shrink_to(&self, max: usize) {
         for _ in 0..LOOKS_MAX {
-            if self.open.load(Ordering::Relaxed) <= max {
+            if self.count() <= max {
                 return;
             }
             let Some(next) = self.queue().pop_front() else {
@@ -83,6 +135,31 @@ impl Pool {
             }
         }
     }
+
+    /// Looks for a file that `close` closes; false if there is none among those looked at.
+    fn close_one(&self, close: impl Fn(&Slot) -> bool) -> bool {
+        for _ in 0..LOOKS_MAX {
+            let Some(next) = self.queue().pop_front() else {
+                return false;
+            };
+            let Some(slot) = next.upgrade() else {
+                continue;
+            };
+            if close(&slot) {
+                return true;
+            }
+            self.queue().push_back(next);
+        }
+        false
+    }
+}
+
+impl Relieve for Pool {
+    fn relieve(&self) -> bool {
+        let before = self.count();
+        self.shrink_to(before.saturating_sub(1));
+        self.count() < before
+    }
 }
 
 impl Slot {
@@ -92,23 +169,101 @@ impl Slot {
 
     /// False if it must stay open. True too if it is closed already.
     fn close(&self) -> bool {
-        let mut held = self.held();
+        // Whoever opens a file holds its lock while it looks for others to close: nobody waits here.
+        let Ok(mut held) = self.held.try_lock() else {
+            return false;
+        };
         if held.is_dirty {
             return false;
         }
-        if held.file.take().is_some() {
-            self.pool.open.fetch_sub(1, Ordering::Relaxed);
+        drop(held.file.take());
+        true
+    }
+
+    /// Syncs a file of this directory that nobody uses, and closes it. False where it is not closed.
+    fn sync_and_close(&self, dir: usize) -> bool {
+        if self.dir != dir {
+            return false;
         }
+        let Ok(mut held) = self.held.try_lock() else {
+            return false;
+        };
+        let Some(file) = held.file.clone() else {
+            return true;
+        };
+        // This clone and the slot's. Whoever else has it may be about to write.
+        if Arc::strong_count(&file) > 2 || held.failed.is_some() {
+            return false;
+        }
+        if held.is_dirty
+            && let Err(error) = file.sync_data()
+        {
+            held.failed = Some(error);
+            return false;
+        }
+        held.is_dirty = false;
+        held.file = None;
         true
     }
 }
 
-impl Drop for Slot {
+impl Drop for Counted {
     fn drop(&mut self) {
-        let held = self.held.get_mut().expect("no thread panicked while it opened a file");
-        if held.file.is_some() {
-            self.pool.open.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.pool.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl File for Counted {
+    fn write_all_at(&self, buf: &[u8], position: u64) -> io::Result<()> {
+        self.file.write_all_at(buf, position)
+    }
+
+    fn write_all_vectored_at(&self, bufs: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        self.file.write_all_vectored_at(bufs, position)
+    }
+
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        self.file.read_at(buf, position)
+    }
+
+    fn read_bytes_at(&self, len: usize, position: u64) -> io::Result<bytes::Bytes> {
+        self.file.read_bytes_at(len, position)
+    }
+
+    fn read_at_now(&self, buf: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+        self.file.read_at_now(buf, position)
+    }
+
+    fn advise(&self, advice: Advice) {
+        self.file.advise(advice);
+    }
+
+    fn system(&self) -> Option<BorrowedFd<'_>> {
+        self.file.system()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn is_empty(&self) -> io::Result<bool> {
+        self.file.is_empty()
+    }
+
+    fn modified(&self) -> io::Result<Option<Timestamp>> {
+        self.file.modified()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }
 
@@ -123,8 +278,9 @@ pub struct LazyFile {
 impl LazyFile {
     /// Not opened yet, and so when it is.
     pub fn new(disk: &Arc<dyn Disk>, path: PathBuf, how: Open, files: &OpenFiles) -> LazyFile {
-        let (pool, held, used) = (files.0.clone(), Mutex::default(), AtomicBool::new(false));
-        LazyFile { disk: disk.clone(), path, how, slot: Arc::new(Slot { pool, held, used }) }
+        let (held, used) = (Mutex::default(), AtomicBool::new(false));
+        let slot = Slot { pool: files.pool.clone(), dir: files.dir, held, used };
+        LazyFile { disk: disk.clone(), path, how, slot: Arc::new(slot) }
     }
 
     pub fn path(&self) -> &Path {
@@ -149,38 +305,59 @@ impl LazyFile {
     fn hold(&self, is_written: bool) -> io::Result<Arc<dyn File>> {
         let file = {
             let mut held = self.slot.held();
+            if let Some(error) = &held.failed {
+                return Err(same_again(error));
+            }
             if let Some(file) = held.file.clone() {
                 self.slot.used.store(true, Ordering::Relaxed);
                 held.is_dirty |= is_written;
                 return Ok(file);
             }
             let file = self.open()?;
-            *held = Held { file: Some(file.clone()), is_dirty: is_written };
+            *held = Held { file: Some(file.clone()), is_dirty: is_written, failed: None };
             file
         };
         let pool = &self.slot.pool;
-        pool.open.fetch_add(1, Ordering::Relaxed);
-        if pool.max < usize::MAX {
+        if pool.is_bounded() {
             pool.queue().push_back(Arc::downgrade(&self.slot));
-            pool.shrink_to(pool.max);
+            pool.settle(self.slot.dir);
         }
         Ok(file)
     }
 
     fn open(&self) -> io::Result<Arc<dyn File>> {
-        match self.disk.open(&self.path, self.how) {
-            Err(error) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
-                let pool = &self.slot.pool;
-                pool.shrink_to(pool.open.load(Ordering::Relaxed).saturating_sub(1));
-                self.disk.open(&self.path, self.how)
+        let pool = self.slot.pool.clone();
+        let file = match self.disk.open(&self.path, self.how) {
+            // A disk that does not look for descriptors by itself.
+            Err(error) if is_shortage(&error) && pool.relieve() => {
+                self.disk.open(&self.path, self.how)?
             }
-            other => other,
+            other => other?,
+        };
+        pool.open.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(Counted { file, pool }))
+    }
+
+    /// The file, for a sync, if it was written and not synced.
+    pub fn unsynced(&self) -> Option<io::Result<Arc<dyn File>>> {
+        let held = self.slot.held();
+        if let Some(error) = &held.failed {
+            return Some(Err(same_again(error)));
         }
+        held.file.clone().filter(|_| held.is_dirty).map(Ok)
     }
 
     /// All that was written has been synced: it may be closed. True if it had been written.
     pub fn synced(&self) -> bool {
         std::mem::take(&mut self.slot.held().is_dirty)
+    }
+}
+
+/// An error that was kept, for one more caller.
+fn same_again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 
@@ -229,12 +406,74 @@ mod tests {
             assert!(Arc::ptr_eq(&file.get().unwrap(), written));
             assert!(file.synced() && !file.synced());
         }
+        drop(written);
         for _ in 0..3 {
             for file in &files[5..] {
                 file.get().unwrap();
             }
         }
         assert!(open.count() <= 2, "{}", open.count());
+    }
+
+    /// Ten thousand partitions that are written and never synced must not take all descriptors.
+    #[test]
+    fn where_all_are_written_one_of_the_same_directory_is_synced_and_closed() {
+        let (open, files) = files(10, 4);
+        let elsewhere =
+            LazyFile::new(&files[0].disk, "d/other".into(), Open::Create, &open.of_dir(1));
+        elsewhere.for_writing().unwrap().write_all_at(b"x", 0).unwrap();
+        for file in &files {
+            file.for_writing().unwrap().write_all_at(b"abc", 0).unwrap();
+            assert!(open.count() <= 4, "{}", open.count());
+        }
+        assert!(elsewhere.synced(), "another directory's is left alone");
+        let synced = files.iter().filter(|file| !file.synced()).count();
+        assert!(synced >= 6, "{synced} were synced to be closed");
+        for file in &files {
+            assert_eq!(file.get().unwrap().len().unwrap(), 3);
+        }
+    }
+
+    #[test]
+    fn who_is_about_to_write_keeps_its_file_open() {
+        let (_, files) = files(10, 1);
+        let writing: Vec<_> = files.iter().map(|file| file.for_writing().unwrap()).collect();
+        for (file, writing) in files.iter().zip(&writing) {
+            assert!(Arc::ptr_eq(&file.get().unwrap(), writing));
+        }
+    }
+
+    #[test]
+    fn a_sync_that_fails_is_told_to_who_uses_the_file_next() {
+        let disk = MemDisk::new();
+        disk.create_dir_all(Path::new("d")).unwrap();
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let open = OpenFiles::new(1);
+        let lazy =
+            |n: u32| LazyFile::new(&shared, PathBuf::from(format!("d/{n}")), Open::Create, &open);
+        let [first, second] = [1, 2].map(lazy);
+        first.for_writing().unwrap().write_all_at(b"abc", 0).unwrap();
+        disk.fail_syncs(Some("d/"));
+        // Its place is wanted.
+        second.for_writing().unwrap();
+        assert!(first.get().is_err() && first.for_writing().is_err());
+        assert!(second.get().is_ok());
+    }
+
+    #[test]
+    fn want_of_descriptors_closes_what_nobody_needs() {
+        let (open, files) = files(6, 10);
+        let kept = files[0].get().unwrap();
+        files[1].for_writing().unwrap();
+        for file in &files[2..] {
+            file.get().unwrap();
+        }
+        let before = open.count();
+        assert!(open.pool.relieve());
+        assert!(open.count() < before);
+        while open.pool.relieve() {}
+        assert_eq!(open.count(), 2, "what is read and what is written");
+        assert_eq!(kept.len().unwrap(), 0);
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! Opening all partitions of one log directory, in parallel.
+//!
+//! After a crash each partition has files to look through, which are open until they are synced: where
+//! as many are open as may be, each is synced, and its files closed, before the next one is opened.
 
 use crate::dir_checkpoints::{DirCheckpoints, Which};
 use crate::dirs::LogDir;
@@ -10,6 +13,7 @@ use crate::{
 use env::Disk;
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use types::TopicPartition;
 
@@ -21,6 +25,8 @@ pub struct OpenedDir {
     pub closed: Vec<ClosedLog>,
     /// Partitions that the checkpoints name and that are not there: somebody removed them.
     pub missing: BTreeSet<TopicPartition>,
+    /// Logs that were synced after their recovery, to let go of their files.
+    pub synced: usize,
 }
 
 /// Opens every partition of a directory on `recovery_threads` threads. Directories that wait for
@@ -46,9 +52,12 @@ pub fn open_dir(
     let checkpoints = Arc::new(checkpoints.map_err(|error| failed("read checkpoints", error))?);
     let mut missing = checkpoints.partitions();
     missing.retain(|partition| !partitions.contains(partition));
-    let opener = Opener { disk, dir, files, options, checkpoints: &checkpoints };
+    let synced = AtomicUsize::new(0);
+    let opener = Opener { disk, dir, files, options, checkpoints: &checkpoints, synced: &synced };
     let results = opener.open_all(partitions.into_iter().collect());
-    let mut opened = OpenedDir { checkpoints, logs: Vec::new(), closed: Vec::new(), missing };
+    let synced = synced.into_inner();
+    let mut opened =
+        OpenedDir { checkpoints, logs: Vec::new(), closed: Vec::new(), missing, synced };
     for (partition, result) in results {
         match result {
             Ok(log) => opened.logs.push(log),
@@ -69,6 +78,7 @@ struct Opener<'a> {
     files: &'a OpenFiles,
     options: &'a LogManagerOptions,
     checkpoints: &'a Arc<DirCheckpoints>,
+    synced: &'a AtomicUsize,
 }
 
 type Opened = (TopicPartition, Result<(PartitionLog, Recovered), OpenLogError>);
@@ -114,9 +124,13 @@ impl Opener<'_> {
             partition: partition.clone(),
         };
         let cleaned_to = checkpoints.get(Which::Cleaned, &partition);
-        let opened = open.open().map(|(mut log, recovered)| {
+        let opened = open.open().and_then(|(mut log, recovered)| {
             log.set_cleaned_to(cleaned_to);
-            (log, recovered)
+            if recovered.unclean && self.files.is_crowded() {
+                log.flush()?;
+                self.synced.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok((log, recovered))
         });
         (partition, opened)
     }

@@ -37,6 +37,7 @@ use crate::tail::Tail;
 use crate::walk::Found;
 use crate::{AppendError, LogDirError};
 use env::Disk;
+use env::descriptors::is_shortage;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -258,6 +259,16 @@ impl PartitionLog {
         let error = LogDirError::fatal(&self.id.log_dir, doing, error);
         let _ = self.failure.set(error.clone());
         error
+    }
+
+    /// For an error of work that only reads: one for want of descriptors changes nothing, any other
+    /// poisons.
+    fn unread(&mut self, doing: &str, error: io::Error) -> LogDirError {
+        if is_shortage(&error) {
+            let doing = format!("{doing} in {}", self.id.dir.display());
+            return LogDirError::new(&self.id.log_dir, doing, error);
+        }
+        self.poison(doing, error)
     }
 
     pub(crate) fn failure_cell(&self) -> Arc<OnceLock<LogDirError>> {

@@ -3,6 +3,7 @@
 //! Promises: one sync of a log at a time, and none after one that failed: an error that the kernel
 //! reports once cannot be missed by a second job that runs beside the first.
 
+use crate::open_files::LazyFile;
 use crate::removal::gone_is_fine;
 use crate::{LogDirError, checkpoint};
 use env::{Disk, File, disk::write_file_atomically};
@@ -23,8 +24,10 @@ pub(crate) struct SyncState {
     pub names_synced: u64,
     /// The epochs' version that is on disk.
     pub epochs_saved: u64,
-    /// Snapshots written and not synced.
-    pub snapshots: Vec<Arc<dyn File>>,
+    /// Snapshots written and not known to be synced.
+    pub snapshots: Vec<LazyFile>,
+    /// Segments whose indexes were completed, and are not known to be synced, by base.
+    pub sealed: Vec<Offset>,
     /// A segment was sealed since the last sync.
     pub rolled: bool,
     /// Time of the first append since the last sync.
@@ -106,6 +109,8 @@ impl SyncJob {
         match &result {
             Ok(()) if is_current && self.epochs.is_some() => gate.epochs = self.covered.epochs,
             Ok(()) => {}
+            // Something could not be opened to be synced, for want of descriptors: the next job does it.
+            Err(error) if error.is_no_space() => {}
             Err(error) => gate.failed = Some(error.clone()),
         }
         Synced { covered: self.covered, result }

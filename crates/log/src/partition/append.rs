@@ -3,20 +3,20 @@
 use super::{AppendError, Appended, PartitionLog};
 use crate::error::is_no_space;
 use crate::names::{SNAPSHOT, segment_file};
+use crate::open_files::LazyFile;
 use crate::producer_snapshot;
 use crate::producers::{BatchMark, EndedTransaction, Sequence, marker_of};
 use crate::segment::Placement;
 use crate::transaction_index::AbortedTransaction;
 use crate::walk::Found;
 use bytes::Bytes;
-use env::File;
+use env::descriptors::is_shortage;
 use env::disk::Open;
 use records::{
     Batch, BatchHeader, ControlRecord, HEADER_BYTES, MarkerKind, ProducedBatch, Stamp,
     TimestampType, batches, stamp,
 };
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use types::{LeaderEpoch, Offset, Timestamp};
 
 impl PartitionLog {
@@ -256,6 +256,8 @@ impl PartitionLog {
         self.epochs.assign(header.leader_epoch, header.base_offset);
         let ended = self.producers.apply(header, marker);
         self.end_offset = header.end_offset();
+        // An index may be sparser: one that cannot be opened for want of descriptors has no entry of it.
+        let noted = noted.or_else(|error| if is_shortage(&error) { Ok(()) } else { Err(error) });
         let noted = noted.and_then(|()| self.note_ended(self.segments.len() - 1, ended));
         self.sync.unsynced_since.get_or_insert(now);
         noted.map_err(|error| self.poison("write an index", error).into())
@@ -295,7 +297,7 @@ impl PartitionLog {
                 };
                 self.roll(base, now)
             }
-            Err(error) => Err(self.poison("read an index", error).into()),
+            Err(error) => Err(self.append_failed("read an index", error)),
         }
     }
 
@@ -315,16 +317,16 @@ impl PartitionLog {
     pub(super) fn roll(&mut self, base: Offset, now: Timestamp) -> Result<(), AppendError> {
         let made = self
             .write_producer_snapshot(base)
-            .and_then(|()| self.sealed_indexes())
-            .and_then(|indexes| Ok((indexes, self.id.segment_dir().create(base, now)?)));
-        let (indexes, segment) = match made {
+            .and_then(|()| self.seal_active())
+            .and_then(|sealed| Ok((sealed, self.id.segment_dir().create(base, now)?)));
+        let (sealed, segment) = match made {
             Ok(made) => made,
             Err(error) => return Err(self.append_failed("roll a segment", error)),
         };
         self.sync.names_changed += 1;
         self.sync.rolled = true;
         // With the next job, also if one that was planned before is still under way.
-        self.sync.snapshots.extend(indexes);
+        self.sync.sealed.push(sealed);
         self.forget_recent();
         if self.config.preallocate {
             // A hint: a disk that is too full for it may still hold what comes.
@@ -338,21 +340,23 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// The index files of the active segment, which gets no more batches.
-    pub(super) fn sealed_indexes(&mut self) -> io::Result<Vec<Arc<dyn File>>> {
+    /// Completes the indexes of the active segment, which gets no more batches; gives its base. The
+    /// next sync job syncs them.
+    pub(super) fn seal_active(&mut self) -> io::Result<Offset> {
         let active = self.active();
         active.seal()?;
-        Ok(vec![active.offsets.file()?, active.times.file()?])
+        Ok(active.base)
     }
 
     /// Writes `<offset>.snapshot`. Synced by the next sync job.
     pub(super) fn write_producer_snapshot(&mut self, offset: Offset) -> io::Result<()> {
         let path = segment_file(&self.id.dir, offset, SNAPSHOT);
-        let file = self.id.disk.open(&path, Open::Create)?;
+        let snapshot = LazyFile::new(&self.id.disk, path, Open::Create, &self.id.files);
+        let file = snapshot.for_writing()?;
         file.set_len(0)?;
         file.write_all_at(&producer_snapshot::encode(&self.producers), 0)?;
         self.sync.names_changed += 1;
-        self.sync.snapshots.push(file);
+        self.sync.snapshots.push(snapshot);
         Ok(())
     }
 }

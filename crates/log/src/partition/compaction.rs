@@ -28,7 +28,7 @@ impl PartitionLog {
             return Ok(None);
         }
         self.seal_overdue(now)?;
-        let facts = self.compaction_facts(now).map_err(|error| self.poison("read an index", error));
+        let facts = self.compaction_facts(now).map_err(|error| self.unread("read an index", error));
         Ok(Some(assess(&facts?, &self.config.compaction)))
     }
 
@@ -37,7 +37,7 @@ impl PartitionLog {
         let Some(max) = self.config.compaction.max_lag_ms else {
             return Ok(());
         };
-        let oldest = self.active().oldest(now).map_err(|error| self.poison("read", error))?;
+        let oldest = self.active().oldest(now).map_err(|error| self.unread("read", error))?;
         if self.active().size > 0 && now.0.saturating_sub(oldest.0) > max {
             self.roll_now(now)?;
         }
@@ -75,7 +75,7 @@ impl PartitionLog {
     pub(crate) fn cleaning_job(&mut self, now: Timestamp) -> Result<CleaningJob, LogDirError> {
         self.check_open()?;
         let made = self.try_cleaning_job(now);
-        made.map_err(|error| self.poison("plan a compaction", error))
+        made.map_err(|error| self.unread("plan a compaction", error))
     }
 
     fn try_cleaning_job(&mut self, now: Timestamp) -> io::Result<CleaningJob> {

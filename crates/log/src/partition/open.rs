@@ -356,7 +356,7 @@ impl PartitionLog {
         for segment in self.segments.range_mut(first.min(sealed)..sealed) {
             // Nobody else would write what their indexes still have in memory.
             segment.seal()?;
-            self.sync.snapshots.extend([segment.offsets.file()?, segment.times.file()?]);
+            self.sync.sealed.push(segment.base);
         }
         // Those from here on may be of a log that was cut, too: a crash brings back what a newer one of
         // the same name had replaced. A later truncation would believe them and forget producers.

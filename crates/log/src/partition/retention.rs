@@ -24,7 +24,7 @@ impl PartitionLog {
             // Compaction is about to put a segment in the place of others: the next run is soon.
             return self.drop_front(0).map_err(|error| self.poison("delete segments", error));
         }
-        let count = self.expired(now).map_err(|error| self.poison("read an index", error))?;
+        let count = self.expired(now).map_err(|error| self.unread("read an index", error))?;
         if count == self.segments.len() {
             self.roll_now(now)?;
         }

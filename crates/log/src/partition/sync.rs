@@ -2,8 +2,12 @@
 
 use super::PartitionLog;
 use crate::names::LEADER_EPOCHS;
+use crate::open_files::LazyFile;
 use crate::sync::Covered;
 use crate::{LogDirError, SyncJob, Synced};
+use env::File;
+use std::io;
+use std::sync::Arc;
 use types::Timestamp;
 
 impl PartitionLog {
@@ -30,10 +34,16 @@ impl PartitionLog {
     }
 
     /// A job that syncs what is in the log now: the files that hold anything at or above the
-    /// recovery point, new epochs, new names. See also `LogHandle::sync`.
+    /// recovery point and were written since they were last synced (each of those is open), new epochs,
+    /// new names. See also `LogHandle::sync`.
     pub fn sync(&mut self) -> SyncJob {
-        let mut files = std::mem::take(&mut self.sync.snapshots);
-        let mut unopened = None;
+        let (mut files, mut unopened) = (Vec::new(), None);
+        for file in self.unsynced_beside() {
+            match file {
+                Ok(file) => files.push(file),
+                Err(error) => unopened = Some(error),
+            }
+        }
         let last = self.segments.len() - 1;
         for index in 0..=last {
             if self.segment_end(index) <= self.recovery_point && index != last {
@@ -43,13 +53,17 @@ impl PartitionLog {
             if index == last && self.end_offset <= self.recovery_point {
                 continue;
             }
-            match segment.file() {
-                Ok(file) => files.push(file),
-                // A log that was removed has no names any more, and nothing to say.
-                Err(error) => unopened = Some(error).filter(|_| self.failure.get().is_none()),
+            match segment.log.unsynced() {
+                None => {}
+                Some(Ok(file)) => files.push(file),
+                // A log that was removed has nothing to say.
+                Some(Err(error)) => unopened = Some(error).filter(|_| self.failure.get().is_none()),
             }
-            // Indexes of sealed segments are among the files from the moment they are complete.
             files.extend(segment.transactions.file().cloned());
+        }
+        if unopened.is_none() {
+            self.sync.snapshots.clear();
+            self.sync.sealed.clear();
         }
         let dirty = self.epochs.version() != self.sync.epochs_saved;
         let path = self.id.dir.join(LEADER_EPOCHS);
@@ -66,6 +80,23 @@ impl PartitionLog {
         }
     }
 
+    /// Producer snapshots, and indexes of segments from the moment they are complete, that were written
+    /// and not synced.
+    pub(super) fn unsynced_beside(&self) -> Vec<io::Result<Arc<dyn File>>> {
+        let mut unsynced: Vec<_> =
+            self.sync.snapshots.iter().filter_map(LazyFile::unsynced).collect();
+        for base in &self.sync.sealed {
+            // One that was removed meanwhile has nothing to sync.
+            let Ok(index) = self.segments.binary_search_by_key(base, |segment| segment.base) else {
+                continue;
+            };
+            let segment = &self.segments[index];
+            unsynced.extend(segment.offsets.unsynced());
+            unsynced.extend(segment.times.unsynced());
+        }
+        unsynced
+    }
+
     /// All that there is to sync.
     pub(crate) fn to_cover(&self) -> Covered {
         Covered {
@@ -76,11 +107,13 @@ impl PartitionLog {
         }
     }
 
-    /// Moves the recovery point after a job ran; an error poisons the log. A job from before a
-    /// truncation changes nothing.
+    /// Moves the recovery point after a job ran; an error poisons the log, unless it was want of
+    /// descriptors. A job from before a truncation changes nothing.
     pub fn complete_sync(&mut self, synced: Synced) -> Result<(), LogDirError> {
         if let Err(error) = synced.result {
-            let _ = self.failure.set(error.clone());
+            if !error.is_no_space() {
+                let _ = self.failure.set(error.clone());
+            }
             return Err(error);
         }
         self.check_open()?;
@@ -123,6 +156,7 @@ impl PartitionLog {
         self.sync.names_changed != self.sync.names_synced
             || self.epochs.version() != self.sync.epochs_saved
             || !self.sync.snapshots.is_empty()
+            || !self.sync.sealed.is_empty()
             || self.sync.rolled
     }
 
@@ -142,9 +176,9 @@ impl PartitionLog {
             let written = self
                 .settle_swap()
                 .and_then(|()| self.write_producer_snapshot(self.end_offset))
-                .and_then(|()| self.sealed_indexes());
+                .and_then(|()| self.seal_active());
             match written {
-                Ok(files) => self.sync.snapshots.extend(files),
+                Ok(sealed) => self.sync.sealed.push(sealed),
                 Err(error) => return Err(self.poison("close", error)),
             }
         }

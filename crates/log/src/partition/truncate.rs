@@ -104,9 +104,11 @@ impl PartitionLog {
         self.high_watermark = self.high_watermark.clamp(self.start_offset, self.end_offset);
         let active = self.segments.back().expect("a log has an active segment");
         active.log.for_writing()?.sync_data()?;
-        for snapshot in self.sync.snapshots.drain(..) {
-            snapshot.sync_data()?;
+        for file in self.unsynced_beside() {
+            file?.sync_data()?;
         }
+        self.sync.snapshots.clear();
+        self.sync.sealed.clear();
         // Not beside a job that writes epochs too, and before every one that was planned earlier.
         let gate = self.sync.gate.clone();
         let mut gate = gate.lock().expect("no thread panicked in a sync");

@@ -7,7 +7,7 @@ use log::{AppendError, LogDirs, LogManager, LogManagerOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use types::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, TopicPartition};
+use types::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, TopicPartition};
 
 fn start(disk: &MemDisk) -> LogManager {
     let paths: [PathBuf; 2] = ["/a/logs".into(), "/b/logs".into()];
@@ -58,6 +58,39 @@ fn a_full_disk_takes_no_directory_offline() {
     logs.get_or_create(&name(2), topic_id(1), small(), None).unwrap();
     let strays = ["/a/logs", "/b/logs"].map(|dir| disk.list(Path::new(dir)).unwrap());
     assert!(strays.iter().flatten().all(|entry| !entry.name.contains("-stray")), "{strays:?}");
+}
+
+/// The process had no descriptor left: of its disks that says nothing.
+#[test]
+fn want_of_descriptors_takes_no_directory_offline_and_passes() {
+    let disk = MemDisk::new();
+    let logs = start(&disk);
+    two(&logs);
+    logs.shut_down(BrokerEpoch(1)).unwrap();
+    drop(logs);
+    let logs = start(&disk);
+    let [first, second] = [0, 1].map(|index| logs.get(&name(index)).unwrap());
+    disk.set_descriptors(Some(0));
+    assert!(matches!(try_append(&first), Err(AppendError::NoSpace(_))));
+    assert!(logs.get_or_create(&name(2), topic_id(1), small(), None).is_err());
+    disk.set_descriptors(None);
+    assert_eq!(try_append(&first).unwrap(), Offset(1));
+    let batch = batch_at(&[1000], 50);
+    second.lock().append_as_leader(&batch, LeaderEpoch(1), Timestamp(1000)).unwrap();
+    disk.set_descriptors(Some(0));
+    // The new epoch has a file of its own.
+    let failed = second.sync().unwrap_err();
+    assert!(failed.is_no_space() && !failed.is_of_directory(), "{failed}");
+    first.sync().unwrap();
+    let failed = logs.checkpoint_recovery_points().unwrap_err();
+    assert!(failed.is_no_space(), "{failed}");
+    assert!(logs.fence_directory(&failed).is_empty() && !logs.has_offline());
+    disk.set_descriptors(None);
+    assert_eq!(second.sync().unwrap(), Offset(2), "a sync that could not begin is tried again");
+    logs.checkpoint_recovery_points().unwrap();
+    logs.get_or_create(&name(2), topic_id(1), small(), None).unwrap();
+    second.lock().append_as_leader(&batch, LeaderEpoch(1), Timestamp(1000)).unwrap();
+    assert!(logs.failed_directories().is_empty());
 }
 
 #[test]
