@@ -1,9 +1,16 @@
 """What strangers send to a node's ports: it costs them their connection, and the cluster nothing."""
 
 import base64
+import re
+import socket
+import time
+import urllib.request
+from pathlib import Path
 
 import grpc
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from harness import Cluster, protocol, wait_until
 
 LAST_TERM = 2**64 - 1
@@ -93,3 +100,102 @@ def test_one_forged_vote_does_not_end_all_elections():
         cluster.start()
         leader = cluster.controller()
         assert protocol.quorum_leader(cluster.nodes[leader].address) == leader
+
+
+# Descriptors.
+
+
+class Limited(Cluster):
+    """Nodes that may have so many files and sockets open."""
+
+    def __init__(self, descriptors, **others):
+        self.descriptors = descriptors
+        super().__init__("ottla", **others)
+
+    def prefix_of(self, id):
+        return ["prlimit", f"--nofile={self.descriptors}:{self.descriptors}"]
+
+    def open_descriptors(self, id):
+        return len(list(Path(f"/proc/{self.pid(id)}/fd").iterdir()))
+
+    def output(self):
+        return "".join(node.process.log_path.read_text() for node in self.nodes.values())
+
+
+def metric(node, name):
+    with urllib.request.urlopen(f"http://{node.host}:{node.ports[3]}/metrics", timeout=5) as page:
+        lines = re.findall(rf"^ottla_{re.escape(name)} (\d+)$", page.read().decode(), re.MULTILINE)
+    return int(lines[0])
+
+
+def test_idle_connections_beyond_the_limit_cost_no_directory_and_no_broker():
+    """The checkpoint's file could not be opened, its directory went offline, and the broker ended."""
+    overrides = {"replica.high.watermark.checkpoint.interval.ms": 200,
+                 "log.flush.offset.checkpoint.interval.ms": 200}
+    with Limited(256, count=3, overrides=overrides) as cluster:
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        admin.create_topics([NewTopic("t", 3, 3)])["t"].result(30)
+        cluster.wait_in_sync("t")
+        producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"})
+        for partition in range(3):
+            producer.produce("t", b"v", partition=partition)
+        assert producer.flush(30) == 0, "it is inside"
+        held = []
+        for number in range(200):
+            node = cluster.nodes[number % 3 + 1]
+            for port in node.ports:
+                try:
+                    held.append(socket.create_connection((node.host, port), timeout=2))
+                except OSError:
+                    pass  # refused: so it should be
+        # Checkpoints come by meanwhile, of what those who are inside go on to write.
+        for number in range(20):
+            producer.produce("t", b"v", partition=number % 3)
+            producer.flush(2)
+            time.sleep(0.1)
+        assert sorted(cluster.running()) == [1, 2, 3]
+        for connection in held:
+            connection.close()
+        refused = lambda node: metric(node, 'connections_refused_total{reason="TooMany"}')
+        for node in cluster.nodes.values():
+            assert wait_until(lambda node=node: refused(node) + 1, 30, "the page") > 1
+        assert producer.flush(60) == 0
+        cluster.wait_in_sync("t")
+        assert "offline" not in cluster.output()
+        assert sum(cluster.end_offset("t", partition) for partition in range(3)) >= 20
+
+
+PARTITIONS = 10_000
+TOPICS = 20
+# Creation and recovery of so many on a small machine.
+PATIENCE = 900
+
+
+def test_a_killed_node_recovers_more_partitions_than_it_may_open_files():
+    """Recovery opened all files at once, and the node never started again."""
+    each = PARTITIONS // TOPICS
+    names = [f"t{number}" for number in range(TOPICS)]
+    with Limited(4096, count=3) as cluster:
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        for name in names:
+            admin.create_topics([NewTopic(name, each, 3)], operation_timeout=120,
+                                request_timeout=120)[name].result(PATIENCE)
+        for name in names:
+            cluster.wait_in_sync(name, PATIENCE)
+        producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all",
+                             "linger.ms": 50, "message.timeout.ms": 1000 * PATIENCE})
+        for name in names:
+            for partition in range(each):
+                producer.produce(name, b"v", partition=partition)
+                producer.poll(0)
+        assert producer.flush(PATIENCE) == 0
+        assert all(cluster.open_descriptors(id) < 4096 for id in cluster.nodes)
+        cluster.kill(2)
+        cluster.start_node(2, wait=False)
+        cluster.wait_ready(PATIENCE)
+        for name in names:
+            cluster.wait_in_sync(name, PATIENCE)
+        assert cluster.open_descriptors(2) < 4096
+        assert "offline" not in cluster.output()
+        for name in (names[0], names[-1]):
+            assert cluster.end_offset(name, each - 1) == 1

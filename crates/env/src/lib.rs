@@ -14,6 +14,7 @@ pub mod mem_disk;
 pub mod memory;
 pub mod mutant;
 pub mod net;
+pub mod places;
 pub mod rng;
 pub mod sections;
 pub mod tasks;

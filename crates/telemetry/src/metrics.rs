@@ -90,6 +90,11 @@ impl Metrics {
         self.0.node.connections_refused.get_or_create(&RefusedLabel { reason }).inc();
     }
 
+    /// How often the process had no descriptor left for a file, as of now.
+    pub fn descriptor_shortages(&self, count: u64) {
+        self.0.node.descriptor_shortages.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// What client requests hold.
     pub fn request_memory(&self, bytes: u64) {
         self.0.node.request_memory_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));

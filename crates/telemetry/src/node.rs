@@ -20,12 +20,23 @@ pub enum ElectionKind {
 /// Why a connection was closed by the broker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
 pub enum RefusedConnection {
-    /// `max.connections` or `max.connections.per.ip`
+    /// `max.connections`, `max.connections.per.ip`, or the bounds of gRPC and HTTP connections.
     TooMany,
+    /// The process has no descriptor left for it.
+    NoDescriptor,
     /// A frame, header or body that does not parse, or an API that is not offered.
     BadRequest,
     /// `connections.max.idle.ms`
     Idle,
+}
+
+impl RefusedConnection {
+    const ALL: [RefusedConnection; 4] = [
+        RefusedConnection::TooMany,
+        RefusedConnection::NoDescriptor,
+        RefusedConnection::BadRequest,
+        RefusedConnection::Idle,
+    ];
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -49,6 +60,7 @@ pub(crate) struct NodeCells {
     pub(crate) connections: Family<ListenerLabel, Gauge>,
     pub(crate) connections_opened: Family<ListenerLabel, Counter>,
     pub(crate) connections_refused: Family<RefusedLabel, Counter>,
+    pub(crate) descriptor_shortages: Gauge,
     pub(crate) request_memory_bytes: Gauge,
     pub(crate) request_memory_waits: Counter,
     pub(crate) replicas: ReplicaCells,
@@ -136,8 +148,14 @@ impl NodeCells {
         registry.register("connections", "Client connections open", cells.connections.clone());
         let help = "Client connections accepted";
         registry.register("connections_opened", help, cells.connections_opened.clone());
-        let help = "Client connections closed by the broker";
+        let help = "Connections of clients, of gRPC and of HTTP closed by the node";
+        // From zero: a rate can be taken of the first one.
+        for reason in RefusedConnection::ALL {
+            drop(cells.connections_refused.get_or_create(&RefusedLabel { reason }));
+        }
         registry.register("connections_refused", help, cells.connections_refused.clone());
+        let help = "Times that the process had no descriptor left for a file";
+        registry.register("descriptor_shortages", help, cells.descriptor_shortages.clone());
         let help = "Memory that client requests hold until they are done";
         registry.register("request_memory_bytes", help, cells.request_memory_bytes.clone());
         let help = "Times that reading from a connection waited for queued.max.request.bytes";

@@ -3,8 +3,10 @@
 //! Promises:
 //! - all listeners are bound before the broker says where it is;
 //! - connections are accepted only once the broker may serve them ([`Listeners::open`]);
-//! - at most `max.connections` are open over all listeners: beyond that, accepting waits; at most
-//!   `max.connections.per.ip` from one address: beyond that, a new one is closed at once;
+//! - at most `max.connections` are open over all listeners, and at most `max.connections.per.ip` from
+//!   one address: beyond that, a new one is closed at once, so that its client goes elsewhere instead of
+//!   waiting for an answer, and so that files and other nodes have the descriptors that are theirs;
+//! - new ones come at `max.connection.creation.rate` at most: beyond that, accepting waits;
 //! - at most `queued.max.requests` requests wait behind others of their connection, and requests hold
 //!   at most `queued.max.request.bytes` of memory together;
 //! - a stop refuses new connections at once, and answers on those that are open for a moment more
@@ -18,7 +20,6 @@ mod halves;
 mod line;
 mod memory;
 mod outgoing;
-mod places;
 
 pub use closing::OpenConnections;
 use connection::Connection;
@@ -28,12 +29,12 @@ use crate::context::BrokerContext;
 use crate::handlers::ClientSoftware;
 use config::{ListenerRole, NodeConfig};
 use connection::{Limits, STALL};
-use env::{BoxStream, Env, SocketOptions, Tasks};
+use env::places::{Place, Places, Rate};
+use env::{BoxStream, Env, SocketOptions, Tasks, descriptors};
 use frames::FrameLimits;
 use futures::FutureExt;
 use line::Line;
 use memory::RequestMemory;
-use places::{Place, Places};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -95,6 +96,7 @@ impl Listeners {
         let network = &broker.config.network;
         let requests = &broker.config.requests;
         let places = Places::new(network.max_connections, network.max_connections_per_ip);
+        let rate = Rate::new(network.max_connection_creation_rate);
         let queue_places = line::places(requests.queued_max_requests);
         let memory = RequestMemory::new(requests.queued_max_request_bytes, broker.metrics.clone());
         let limits = Limits {
@@ -112,6 +114,7 @@ impl Listeners {
                 name: bound.name.clone(),
                 listener,
                 places: places.clone(),
+                rate: rate.clone(),
                 queue_places: queue_places.clone(),
                 memory: memory.clone(),
                 broker: broker.clone(),
@@ -172,6 +175,7 @@ struct Acceptor {
     name: Arc<str>,
     listener: Box<dyn env::Listener>,
     places: Places,
+    rate: Rate,
     queue_places: Arc<Semaphore>,
     memory: RequestMemory,
     broker: Arc<BrokerContext>,
@@ -181,27 +185,49 @@ struct Acceptor {
 
 impl Acceptor {
     async fn run(&self) {
+        let mut failures: u32 = 0;
         loop {
-            let place = self.places.take().await;
             match self.listener.accept().await {
-                Ok(stream) => self.serve(stream, place),
+                Ok(stream) => {
+                    failures = 0;
+                    self.take_in(stream).await;
+                }
                 Err(error) => {
-                    tracing::warn!(listener = %self.name, %error, "cannot accept a connection");
+                    failures = failures.saturating_add(1);
+                    self.failed(&error, failures);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    fn serve(&self, stream: BoxStream, place: Place) {
+    fn failed(&self, error: &io::Error, failures: u32) {
+        if descriptors::is_shortage(error) {
+            self.broker.metrics.connection_refused(RefusedConnection::NoDescriptor);
+        }
+        // The less often the longer it lasts.
+        if failures.is_power_of_two() {
+            tracing::warn!(listener = %self.name, %error, failures, "cannot accept a connection");
+        }
+    }
+
+    /// Serves a connection if there is a place for it, and not before its turn.
+    async fn take_in(&self, stream: BoxStream) {
         // A peer that is gone already has no address.
         let Ok(peer) = stream.peer_addr() else { return };
-        let metrics = self.broker.metrics.clone();
-        let Some(place) = place.of_address(peer.ip()) else {
-            metrics.connection_refused(RefusedConnection::TooMany);
+        let Some(place) = self.places.take(peer.ip()) else {
+            self.broker.metrics.connection_refused(RefusedConnection::TooMany);
             return;
         };
-        let counted = Counted::new(metrics, self.name.clone());
+        let wait = self.rate.take(self.broker.env.clock.now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        self.serve(stream, peer, place);
+    }
+
+    fn serve(&self, stream: BoxStream, peer: SocketAddr, place: Place) {
+        let counted = Counted::new(self.broker.metrics.clone(), self.name.clone());
         let connection = Connection {
             broker: self.broker.clone(),
             listener: self.name.clone(),

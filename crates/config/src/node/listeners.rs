@@ -42,6 +42,9 @@ pub(super) fn network(values: &Values<'_>, place: &Place) -> Result<NetworkConfi
         http: http(values)?,
         max_connections: values.u32("max.connections"),
         max_connections_per_ip: values.u32("max.connections.per.ip"),
+        max_connection_creation_rate: values.u32("max.connection.creation.rate"),
+        grpc_connections_max: values.u32("ottla.grpc.connections.max"),
+        http_connections_max: values.u32("ottla.http.connections.max"),
         connections_max_idle: u64::try_from(values.i64("connections.max.idle.ms"))
             .ok()
             .map(Duration::from_millis),

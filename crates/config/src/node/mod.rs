@@ -58,6 +58,12 @@ pub struct NetworkConfig {
     pub max_connections: u32,
     /// `max.connections.per.ip`
     pub max_connections_per_ip: u32,
+    /// `max.connection.creation.rate`
+    pub max_connection_creation_rate: u32,
+    /// `ottla.grpc.connections.max`: of each gRPC listener.
+    pub grpc_connections_max: u32,
+    /// `ottla.http.connections.max`
+    pub http_connections_max: u32,
     /// `connections.max.idle.ms`; `None` = never closed for idleness.
     pub connections_max_idle: Option<Duration>,
     /// `socket.send.buffer.bytes`; `None` = the system's default (-1).

@@ -1,19 +1,17 @@
 //! Serving gRPC on the node's listeners.
 
+use super::doors::{Connection, Door, Silence, places};
 use config::Listener;
-use env::{BoxStream, Env, Tasks};
+use env::{Env, Tasks};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use telemetry::Metrics;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::Connected;
 
 /// Accepted connections that wait for the server to take them.
 const ACCEPTED_MAX: usize = 64;
@@ -21,8 +19,8 @@ const ACCEPTED_MAX: usize = 64;
 const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
 /// A peer that does not answer a ping for this long is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// The wait after a failed accept: the usual reason, no file left, does not go away at once.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// Time for the first byte of a connection.
+const FIRST_BYTE: Silence = Silence::AtFirst(Duration::from_secs(10));
 
 /// A bound gRPC listener. It belongs to the runtime on which it was bound.
 pub(super) struct BoundGrpc {
@@ -55,19 +53,32 @@ pub(super) async fn bind_or_any(
     .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
-/// Serves `routes` until the tasks end. Call it on the runtime of the listener.
-pub(super) fn serve(bound: BoundGrpc, routes: Routes, tasks: &Tasks) {
+/// Serves `routes` on at most so many connections until the tasks end. Call it on the runtime of the
+/// listener.
+pub(super) fn serve(
+    bound: BoundGrpc,
+    routes: Routes,
+    connections_max: u32,
+    metrics: Metrics,
+    tasks: &Tasks,
+) {
     let (sender, accepted) = mpsc::channel(ACCEPTED_MAX);
-    let listener = bound.listener;
+    let name = bound.name.clone();
+    let door = Door {
+        name: bound.name,
+        listener: bound.listener,
+        places: places(connections_max),
+        silence: FIRST_BYTE,
+        metrics,
+    };
     let stopping = tasks.clone();
     tasks.spawn(async move {
         tokio::select! {
-            () = accept(listener, sender) => {}
+            () = accept(door, sender) => {}
             () = stopping.stopped() => {}
         }
     });
     let stopping = tasks.clone();
-    let name = bound.name;
     tasks.spawn(async move {
         let server = Server::builder()
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
@@ -83,75 +94,12 @@ pub(super) fn serve(bound: BoundGrpc, routes: Routes, tasks: &Tasks) {
 }
 
 /// Accepts until nobody takes the connections.
-async fn accept(listener: Arc<dyn env::Listener>, sender: mpsc::Sender<io::Result<Connection>>) {
-    loop {
-        match listener.accept().await {
-            Ok(stream) => {
-                if sender.send(Ok(Connection(stream))).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!("cannot accept a gRPC connection: {error}");
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
-            }
-        }
-    }
+async fn accept(door: Door, sender: mpsc::Sender<io::Result<Connection>>) {
+    while sender.send(Ok(door.next().await)).await.is_ok() {}
 }
 
 /// The services of both, for a node with one gRPC listener.
 pub(super) fn merged(a: Routes, b: Routes) -> Routes {
     // A router can have one answer for unknown paths only; `b` keeps its own.
     Routes::from(a.into_axum_router().reset_fallback().merge(b.into_axum_router()))
-}
-
-/// A connection as tonic wants it.
-struct Connection(BoxStream);
-
-impl Connected for Connection {
-    type ConnectInfo = Option<SocketAddr>;
-
-    fn connect_info(&self) -> Option<SocketAddr> {
-        self.0.peer_addr().ok()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
 }

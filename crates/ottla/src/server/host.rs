@@ -47,6 +47,11 @@ pub(super) fn kernel_value(name: &str, env: &Env) -> Option<String> {
     Some(String::from_utf8_lossy(&content).trim().to_owned())
 }
 
+/// How many files and sockets the process may have open; `None` is no limit.
+pub(super) fn open_files_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 fn open_files() -> Option<String> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum {
@@ -54,7 +59,7 @@ fn open_files() -> Option<String> {
         let _ =
             setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
-    let current = getrlimit(Resource::Nofile).current?;
+    let current = open_files_limit()?;
     (current < OPEN_FILES_WANTED).then(|| {
         format!("at most {current} files can be open: allow {OPEN_FILES_WANTED} (ulimit -n)")
     })

@@ -1,11 +1,12 @@
 //! The HTTP pages of a node: metrics, and whether it is well and ready.
 
+use super::doors::{Connection, Door, Silence, places};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use env::{BoxStream, Tasks};
+use env::Tasks;
 use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use telemetry::Metrics;
 
-/// The wait after a failed accept.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// A connection that says nothing for this long is closed: whoever scrapes less often connects anew.
+const SILENCE: Silence = Silence::Always(Duration::from_secs(60));
 
 /// How a node is, in parts.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug, Default)]
@@ -46,8 +47,21 @@ struct Pages {
     look: Look,
 }
 
-/// Serves the pages until the tasks end.
-pub(super) fn serve(listener: Box<dyn env::Listener>, metrics: Metrics, look: Look, tasks: &Tasks) {
+/// Serves the pages on at most so many connections until the tasks end.
+pub(super) fn serve(
+    listener: Box<dyn env::Listener>,
+    connections_max: u32,
+    metrics: Metrics,
+    look: Look,
+    tasks: &Tasks,
+) {
+    let door = Door {
+        name: "HTTP".to_owned(),
+        listener: Arc::from(listener),
+        places: places(connections_max),
+        silence: SILENCE,
+        metrics: metrics.clone(),
+    };
     let router = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/livez", get(live_page))
@@ -55,7 +69,7 @@ pub(super) fn serve(listener: Box<dyn env::Listener>, metrics: Metrics, look: Lo
         .with_state(Pages { metrics, look });
     let stopping = tasks.clone();
     tasks.spawn(async move {
-        let served = axum::serve(HttpSocket(listener), router);
+        let served = axum::serve(HttpSocket(door), router);
         let stop = async move { stopping.stopped().await };
         if let Err(error) = served.with_graceful_shutdown(stop).await {
             tracing::error!("the HTTP listener ended: {error}");
@@ -64,6 +78,7 @@ pub(super) fn serve(listener: Box<dyn env::Listener>, metrics: Metrics, look: Lo
 }
 
 async fn metrics_page(State(pages): State<Pages>) -> Response {
+    pages.metrics.descriptor_shortages(env::descriptors::shortages());
     ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], pages.metrics.render()).into_response()
 }
 
@@ -83,29 +98,19 @@ fn answer(is_fine: bool, health: &Health) -> Response {
 }
 
 /// Our listener as axum wants it.
-struct HttpSocket(Box<dyn env::Listener>);
+struct HttpSocket(Door);
 
 impl axum::serve::Listener for HttpSocket {
-    type Io = BoxStream;
+    type Io = Connection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (BoxStream, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok(stream) => {
-                    if let Ok(peer) = stream.peer_addr() {
-                        return (stream, peer);
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!("cannot accept an HTTP connection: {error}");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                }
-            }
-        }
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        let connection = self.0.next().await;
+        let peer = connection.peer();
+        (connection, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.0.listener.local_addr()
     }
 }

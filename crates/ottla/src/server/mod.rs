@@ -12,12 +12,14 @@
 
 mod config_rules;
 mod control;
+mod doors;
 mod grpc;
 mod host;
 mod http;
 mod load;
 mod node;
 pub(crate) mod ready;
+mod shares;
 pub mod simulated;
 
 use env::Env;
@@ -105,8 +107,12 @@ pub fn run(args: Args) -> ExitCode {
     }
     loaded.warnings().for_each(|warning| tracing::warn!("{warning}"));
     host::check(&loaded.config, &env).iter().for_each(|warning| tracing::warn!("{warning}"));
+    let mut config = loaded.config;
+    if let Some(limit) = host::open_files_limit() {
+        shares::fit(&mut config, limit);
+    }
     let options = node::Options {
-        config: Arc::new(loaded.config),
+        config: Arc::new(config),
         ready_file: args.ready_file,
         stop_with_stdin: args.stop_with_stdin,
         simulated: false,

@@ -190,7 +190,9 @@ impl<'a> Node<'a> {
             self.start_broker().await?;
         }
         if let Some(bound) = of_main {
-            grpc::serve(bound, self.main_routes(), &self.main_tasks);
+            let most = self.config().network.grpc_connections_max;
+            let metrics = self.metrics.clone();
+            grpc::serve(bound, self.main_routes(), most, metrics, &self.main_tasks);
         }
         Ok(())
     }
@@ -224,7 +226,9 @@ impl<'a> Node<'a> {
         let controller = self.control.run(Controller::start(options, env)).await?;
         debug_assert!(listener.is_some() || !is_only_listener, "a controller has a gRPC listener");
         if let Some(bound) = listener {
-            grpc::serve(bound, controller.routes(), &self.control_tasks);
+            let most = self.config().network.grpc_connections_max;
+            let metrics = self.metrics.clone();
+            grpc::serve(bound, controller.routes(), most, metrics, &self.control_tasks);
         }
         let status = controller.watch();
         let (metrics, mut watched) = (self.metrics.clone(), status.clone());
@@ -256,7 +260,8 @@ impl<'a> Node<'a> {
         let Some(listener) = self.config().network.http.clone() else { return Ok(()) };
         let socket = grpc::bind_or_any(&self.env, &listener.bind_addr(), listener.implicit).await?;
         self.http = Some(socket.local_addr()?);
-        http::serve(socket, self.metrics.clone(), self.look(), &self.main_tasks);
+        let most = self.config().network.http_connections_max;
+        http::serve(socket, most, self.metrics.clone(), self.look(), &self.main_tasks);
         Ok(())
     }
 

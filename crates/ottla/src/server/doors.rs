@@ -1,0 +1,246 @@
+//! Who comes in by the gRPC and HTTP listeners: so many connections, and none that says nothing.
+//!
+//! Promises: beyond its bound a listener closes new connections at once, counted in a metric; one that
+//! stays silent is closed, since each holds a place, and a descriptor that the log may need.
+
+use env::places::{Place, Places};
+use env::{BoxStream, descriptors};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use telemetry::{Metrics, RefusedConnection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+use tonic::transport::server::Connected;
+
+/// The wait after a failed accept: the usual reason, no descriptor left, does not go away at once.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Which silence ends a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Silence {
+    /// Before its first byte; after it the protocol's own pings tell who is gone.
+    AtFirst(Duration),
+    /// Between any two.
+    Always(Duration),
+}
+
+impl Silence {
+    fn patience(self) -> Duration {
+        match self {
+            Silence::AtFirst(patience) | Silence::Always(patience) => patience,
+        }
+    }
+}
+
+/// One listener's door.
+pub(super) struct Door {
+    pub(super) name: String,
+    pub(super) listener: Arc<dyn env::Listener>,
+    pub(super) places: Places,
+    pub(super) silence: Silence,
+    pub(super) metrics: Metrics,
+}
+
+/// Places for so many connections, three quarters of them for one address: others keep a way in.
+pub(super) fn places(connections_max: u32) -> Places {
+    Places::new(connections_max, connections_max - connections_max / 4)
+}
+
+impl Door {
+    /// The next connection that is let in.
+    pub(super) async fn next(&self) -> Connection {
+        let mut failures: u32 = 0;
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    self.failed(&error, failures);
+                    sleep(ACCEPT_BACKOFF).await;
+                    continue;
+                }
+            };
+            // A peer that is gone already has no address.
+            let Ok(peer) = stream.peer_addr() else { continue };
+            match self.places.take(peer.ip()) {
+                Some(place) => return Connection::new(stream, peer, self.silence, place),
+                None => self.metrics.connection_refused(RefusedConnection::TooMany),
+            }
+        }
+    }
+
+    fn failed(&self, error: &io::Error, failures: u32) {
+        if descriptors::is_shortage(error) {
+            self.metrics.connection_refused(RefusedConnection::NoDescriptor);
+        }
+        // The less often the longer it lasts.
+        if failures.is_power_of_two() {
+            tracing::warn!(listener = %self.name, %error, failures, "cannot accept a connection");
+        }
+    }
+}
+
+/// A connection that was let in.
+pub(super) struct Connection {
+    stream: BoxStream,
+    peer: SocketAddr,
+    /// `None` once no silence ends it.
+    silence: Option<(Silence, Pin<Box<Sleep>>)>,
+    _place: Place,
+}
+
+impl Connection {
+    fn new(stream: BoxStream, peer: SocketAddr, silence: Silence, place: Place) -> Connection {
+        let timer = Box::pin(sleep(silence.patience()));
+        Connection { stream, peer, silence: Some((silence, timer)), _place: place }
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn heard(&mut self) {
+        self.silence = match self.silence.take() {
+            Some((silence @ Silence::Always(patience), _)) => {
+                Some((silence, Box::pin(sleep(patience))))
+            }
+            Some((Silence::AtFirst(_), _)) | None => None,
+        };
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.silence {
+            Some((_, timer)) => {
+                timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Option<SocketAddr>;
+
+    fn connect_info(&self) -> Option<SocketAddr> {
+        Some(self.peer)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() {
+            return self.poll_silence(cx);
+        }
+        if buf.filled().len() > before {
+            self.heard();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env::Env;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn door(connections_max: u32, silence: Silence) -> (Door, String) {
+        let listener = Env::real().net.listen("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let door = Door {
+            name: "TEST".to_owned(),
+            listener: Arc::from(listener),
+            places: places(connections_max),
+            silence,
+            metrics: Metrics::new(),
+        };
+        (door, address)
+    }
+
+    async fn connect(address: &str) -> BoxStream {
+        Env::real().net.connect(address).await.expect("connected")
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_bound_are_closed_at_once_and_counted() {
+        let (door, address) = door(4, Silence::AtFirst(Duration::from_secs(60))).await;
+        let mut clients = Vec::new();
+        let mut inside = Vec::new();
+        for _ in 0..3 {
+            clients.push(connect(&address).await);
+            inside.push(door.next().await);
+        }
+        let mut refused = connect(&address).await;
+        tokio::select! {
+            _ = door.next() => panic!("one address has its share"),
+            end = refused.read_u8() => assert!(end.is_err()),
+        }
+        let page = door.metrics.render();
+        assert!(page.contains("ottla_connections_refused_total{reason=\"TooMany\"} 1"), "{page}");
+        inside.pop();
+        clients.push(connect(&address).await);
+        inside.push(door.next().await);
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_loses_its_place() {
+        for silence in [Silence::AtFirst, Silence::Always] {
+            let (door, address) = door(1, silence(Duration::from_millis(5))).await;
+            let _client = connect(&address).await;
+            let mut inside = door.next().await;
+            let end = inside.read_u8().await.expect_err("silence");
+            assert_eq!(end.kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn after_its_first_byte_a_grpc_connection_may_be_silent() {
+        let (door, address) = door(1, Silence::AtFirst(Duration::from_millis(50))).await;
+        let mut client = connect(&address).await;
+        let mut inside = door.next().await;
+        client.write_all(b"P").await.expect("written");
+        assert_eq!(inside.read_u8().await.expect("heard"), b'P');
+        let silent = tokio::time::timeout(Duration::from_millis(200), inside.read_u8()).await;
+        assert!(silent.is_err(), "{silent:?}");
+    }
+}
