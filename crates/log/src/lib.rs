@@ -52,8 +52,8 @@ pub use dirs::LogDirs;
 pub use error::{AppendError, LogDirError, OpenError, ReadError};
 pub use handle::LogHandle;
 pub use manager::{
-    ClosedLog, CompactedLog, CompactionStatus, DamagedLog, DirectoryView, LogManager,
-    LogManagerOptions, OpenReport, Presence, Quarantined, RetentionReport,
+    ClosedLog, CompactedLog, CompactionStatus, DamagedLog, DirectoryView, FoundLogs, LogManager,
+    LogManagerOptions, OpenReport, Presence, Quarantined, RetentionReport, WantedLog,
 };
 pub use meta_properties::MetaProperties;
 pub use open_files::OpenFiles;

@@ -6,22 +6,23 @@
 mod compaction;
 mod damage;
 mod directories;
+mod naming;
 mod presence;
 
 pub use compaction::{CompactedLog, CompactionStatus};
 pub use damage::{ClosedLog, DamagedLog, Quarantined};
 pub use directories::DirectoryView;
+pub use naming::{FoundLogs, WantedLog};
 pub use presence::Presence;
 
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::dir_checkpoints::{DirCheckpoints, Which};
 use crate::dirs::{check_cluster, join_cluster};
-use crate::names::{DELETE_DIR, STRAY_DIR, aside_dir, partition_dir};
+use crate::names::partition_dir;
 use crate::opening::{OpenedDir, open_dir};
 use crate::{
-    LogConfig, LogDirError, LogDirs, LogHandle, MetaProperties, OpenError, OpenFiles, OpenLog,
-    OpenLogError, RemovalJob,
+    LogConfig, LogDirError, LogDirs, LogHandle, MetaProperties, OpenError, OpenFiles, RemovalJob,
 };
 use env::Disk;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +74,8 @@ struct Dir {
     meta: MetaProperties,
     checkpoints: Arc<DirCheckpoints>,
     online: bool,
+    /// How many of the open logs lie in it.
+    partitions: usize,
     /// Partitions whose directories are there and not open: their checkpoints are kept.
     closed: Vec<ClosedLog>,
     /// Partitions that were here once and whose directories are gone: their checkpoints are kept, so
@@ -95,6 +98,20 @@ struct State {
     aside_count: u64,
     /// Directories that could not be opened.
     unopened: Vec<PathBuf>,
+}
+
+impl State {
+    fn insert(&mut self, partition: TopicPartition, entry: Entry) {
+        self.dirs[entry.dir].partitions += 1;
+        let former = self.logs.insert(partition, entry);
+        assert!(former.is_none(), "a log takes the place of another one of its name");
+    }
+
+    fn remove(&mut self, partition: &TopicPartition) -> Option<Entry> {
+        let entry = self.logs.remove(partition)?;
+        self.dirs[entry.dir].partitions -= 1;
+        Some(entry)
+    }
 }
 
 /// Owns the log directories. All methods may be called from any thread; those that say "blocks"
@@ -138,7 +155,7 @@ impl LogManager {
             };
             let OpenedDir { checkpoints, logs, closed, missing, synced: synced_here } = opened;
             synced += synced_here;
-            let index = state.dirs.len();
+            let (index, partitions) = (state.dirs.len(), logs.len());
             for (log, recovered) in logs {
                 report.partitions += 1;
                 report.recovered += usize::from(recovered.unclean);
@@ -158,6 +175,7 @@ impl LogManager {
                 meta: dir.meta,
                 checkpoints,
                 online: true,
+                partitions,
                 closed: closed.clone(),
                 missing,
                 _lock: dir._lock,
@@ -226,178 +244,6 @@ impl LogManager {
             (partition.clone(), entry.topic_id, entry.log.clone())
         };
         state.logs.iter().map(copy).collect()
-    }
-
-    /// The partition's log, made if absent, in `directory` or that with the fewest partitions.
-    /// A log of the same name and another topic id is first set aside as stray. Blocks (directory
-    /// syncs) if it makes one. One that is there, damaged, and so not open, is an error that names the
-    /// damage ([`LogDirError::damage`]): it may be the only copy; see [`LogManager::quarantine`].
-    pub fn get_or_create(
-        &self,
-        partition: &TopicPartition,
-        topic_id: TopicId,
-        config: LogConfig,
-        directory: Option<DirectoryId>,
-    ) -> Result<LogHandle, LogDirError> {
-        let _one = self.naming();
-        self.get_or_make(partition, topic_id, config, directory)
-    }
-
-    /// The same for who holds `naming`.
-    fn get_or_make(
-        &self,
-        partition: &TopicPartition,
-        topic_id: TopicId,
-        config: LogConfig,
-        directory: Option<DirectoryId>,
-    ) -> Result<LogHandle, LogDirError> {
-        let known = self.state().logs.get(partition).cloned();
-        match known {
-            Some(entry) if entry.topic_id == topic_id => return Ok(entry.log),
-            Some(_) => {
-                self.rename_aside(partition, STRAY_DIR)?;
-            }
-            None => {}
-        }
-        self.clear_closed(partition, topic_id)?;
-        let (dir, log_dir, checkpoints) = self.choose_dir(directory)?;
-        self.clear_way(partition, dir)?;
-        let failed = |error| LogDirError::new(&log_dir, "write checkpoints", error);
-        checkpoints.forget(partition).map_err(failed).map_err(|error| self.fenced(error))?;
-        self.forget_missing(|missing| missing == partition)?;
-        let open = OpenLog {
-            disk: self.disk.clone(),
-            log_dir: log_dir.clone(),
-            partition: partition.clone(),
-            config,
-            now: self.started,
-            clean: false,
-            recovery_point: Offset::ZERO,
-            start_offset: Offset::ZERO,
-            high_watermark: Offset::ZERO,
-            recovery_points: checkpoints,
-            files: self.files.of_dir(dir),
-        };
-        let log = open.create(topic_id).map_err(|error| match error {
-            OpenLogError::Io(error) => {
-                if error.is_no_space() {
-                    // A half-made directory would be in the way of the next attempt; it holds nothing.
-                    let _ = self.disk.remove_dir_all(&log_dir.join(partition_dir(partition)));
-                }
-                self.fenced(error)
-            }
-            OpenLogError::Damaged(_) | OpenLogError::Unidentified(_) => {
-                let error = io::Error::other(error.to_string());
-                self.fenced(LogDirError::new(&log_dir, "make a partition", error))
-            }
-        })?;
-        let entry = Entry { topic_id, log: LogHandle::new(log), dir };
-        self.state().logs.insert(partition.clone(), entry.clone());
-        Ok(entry.log)
-    }
-
-    fn choose_dir(
-        &self,
-        wanted: Option<DirectoryId>,
-    ) -> Result<(usize, PathBuf, Arc<DirCheckpoints>), LogDirError> {
-        let state = self.state();
-        let mut counts = vec![0; state.dirs.len()];
-        for entry in state.logs.values() {
-            counts[entry.dir] += 1;
-        }
-        let online = |index: &usize| state.dirs[*index].online;
-        let asked =
-            (0..counts.len()).find(|index| online(index) && Some(state.dirs[*index].id) == wanted);
-        let fewest = (0..counts.len()).filter(online).min_by_key(|index| counts[*index]);
-        match asked.or(fewest) {
-            Some(index) => {
-                let dir = &state.dirs[index];
-                Ok((index, dir.path.clone(), dir.checkpoints.clone()))
-            }
-            None => {
-                let error = io::Error::other("every log directory is offline");
-                Err(LogDirError::new(&state.dirs[0].path, "make a partition", error))
-            }
-        }
-    }
-
-    /// A leftover of the partition's name makes room.
-    fn clear_way(&self, partition: &TopicPartition, dir: usize) -> Result<(), LogDirError> {
-        let log_dir = self.state().dirs[dir].path.clone();
-        let path = log_dir.join(partition_dir(partition));
-        if self.disk.exists(&path) {
-            self.move_aside(partition, &log_dir, STRAY_DIR)?;
-        }
-        Ok(())
-    }
-
-    fn move_aside(
-        &self,
-        partition: &TopicPartition,
-        log_dir: &std::path::Path,
-        suffix: &str,
-    ) -> Result<PathBuf, LogDirError> {
-        let from = log_dir.join(partition_dir(partition));
-        // A name of an earlier life may be in the way.
-        let to = loop {
-            let mut state = self.state();
-            state.aside_count += 1;
-            let unique =
-                (u128::from(self.started.0.unsigned_abs()) << 64) | u128::from(state.aside_count);
-            let to = log_dir.join(aside_dir(partition, types::Uuid(unique.to_be_bytes()), suffix));
-            if !self.disk.exists(&to) {
-                break to;
-            }
-        };
-        let moved = self.disk.rename(&from, &to).and_then(|()| self.disk.sync_dir(log_dir));
-        match moved {
-            Ok(()) => Ok(to),
-            Err(error) => {
-                let doing = format!("rename {}", from.display());
-                Err(self.fenced(LogDirError::new(log_dir, doing, error)))
-            }
-        }
-    }
-
-    /// Takes a partition's name away; `None` if it is not open.
-    fn rename_aside(
-        &self,
-        partition: &TopicPartition,
-        suffix: &str,
-    ) -> Result<Option<(PathBuf, PathBuf)>, LogDirError> {
-        let (entry, log_dir) = {
-            let mut state = self.state();
-            let Some(entry) = state.logs.remove(partition) else {
-                return Ok(None);
-            };
-            let log_dir = state.dirs[entry.dir].path.clone();
-            (entry, log_dir)
-        };
-        entry.log.lock().retire();
-        let to = self.move_aside(partition, &log_dir, suffix)?;
-        Ok(Some((log_dir, to)))
-    }
-
-    /// Deletes a partition whose topic id matches: its directory is renamed to `-delete` at once
-    /// (the name is free again) and removed by the job. `None` if there is no such partition. Blocks.
-    pub fn delete(
-        &self,
-        partition: &TopicPartition,
-        topic_id: TopicId,
-    ) -> Result<Option<RemovalJob>, LogDirError> {
-        let _one = self.naming();
-        if self.state().logs.get(partition).is_none_or(|entry| entry.topic_id != topic_id) {
-            return Ok(None);
-        }
-        let renamed = self.rename_aside(partition, DELETE_DIR)?;
-        Ok(renamed.map(|(log_dir, to)| RemovalJob::dir(self.disk.clone(), log_dir, to)))
-    }
-
-    /// Sets a partition aside by renaming its directory to `-stray`; nothing is removed. Returns its
-    /// new name. Blocks.
-    pub fn set_aside(&self, partition: &TopicPartition) -> Result<Option<PathBuf>, LogDirError> {
-        let _one = self.naming();
-        Ok(self.rename_aside(partition, STRAY_DIR)?.map(|(_, to)| to))
     }
 
     /// The directory that holds the partition.

@@ -4,7 +4,7 @@
 //! their place unless it was asked for; checkpoints of a replica that is set aside are forgotten.
 //! Does not: know whether others hold the records. Its caller does, and quarantines only then.
 
-use super::LogManager;
+use super::{LogManager, WantedLog};
 use crate::damage::Damage;
 use crate::names::{LOG, QUARANTINED_DIR, STRAY_DIR, partition_dir};
 use crate::{LogConfig, LogDirError, LogHandle, OpenLogError};
@@ -118,7 +118,7 @@ impl LogManager {
         let (dir, aside) = match open {
             Some(entry) if entry.topic_id != topic_id => return Ok(None),
             Some(entry) => match self.rename_aside(partition, QUARANTINED_DIR)? {
-                Some((_, aside)) => (entry.dir, aside),
+                Some(aside) => (entry.dir, aside),
                 None => return Ok(None),
             },
             None => match self.closed_at(partition) {
@@ -127,8 +127,9 @@ impl LogManager {
             },
         };
         tracing::warn!(%partition, aside = %aside.display(), "damaged replica is set aside");
-        let directory = self.state().dirs[dir].id;
-        let log = self.get_or_make(partition, topic_id, config, Some(directory))?;
+        let directory = Some(self.state().dirs[dir].id);
+        let wanted = WantedLog { partition: partition.clone(), topic_id, config, directory };
+        let log = self.get_or_make(&wanted)?;
         Ok(Some(Quarantined { aside, log }))
     }
 

@@ -86,7 +86,7 @@ impl LogManager {
             .map(|(partition, _)| partition.clone())
             .collect();
         for partition in &lost {
-            if let Some(entry) = state.logs.remove(partition) {
+            if let Some(entry) = state.remove(partition) {
                 entry.log.fail(error);
             }
         }

@@ -59,13 +59,14 @@ impl LogManager {
                 let missing = &self.state().dirs[index].missing;
                 missing.iter().filter(|partition| is_over(partition)).cloned().collect()
             };
-            for partition in over {
-                let forgotten = checkpoints.forget(&partition);
-                forgotten.map_err(|error| {
-                    self.fenced(LogDirError::new(&path, "write checkpoints", error))
-                })?;
-                self.state().dirs[index].missing.remove(&partition);
+            if over.is_empty() {
+                continue;
             }
+            let forgotten = checkpoints.forget(&over, || self.names_in(index));
+            forgotten.map_err(|error| {
+                self.fenced(LogDirError::new(&path, "write checkpoints", error))
+            })?;
+            self.state().dirs[index].missing.retain(|partition| !over.contains(partition));
         }
         Ok(())
     }

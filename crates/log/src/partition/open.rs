@@ -142,6 +142,16 @@ impl OpenLog {
 
     /// Makes the directory of a new partition, durably, and opens it. Blocks.
     pub fn create(self, topic_id: TopicId) -> Result<PartitionLog, OpenLogError> {
+        let (disk, dir, log_dir) = (self.disk.clone(), self.dir(), self.log_dir.clone());
+        let log = self.create_unsynced(topic_id)?;
+        let failed = |error| OpenLog::failed(&log_dir, dir, Failure::Io(error));
+        disk.sync_dir(&log_dir).map_err(failed)?;
+        Ok(log)
+    }
+
+    /// The same without the sync of the log directory, which many may share: until the caller has done
+    /// that, a crash may take the partition back.
+    pub(crate) fn create_unsynced(self, topic_id: TopicId) -> Result<PartitionLog, OpenLogError> {
         let (dir, log_dir) = (self.dir(), self.log_dir.clone());
         let make = || {
             self.disk.create_dir_all(&dir)?;
@@ -150,8 +160,7 @@ impl OpenLog {
             self.disk.open(&segment_file(&dir, self.start_offset, LOG), Open::Create)?;
             let text = partition_metadata::encode(topic_id);
             let path = dir.join(PARTITION_METADATA);
-            write_file_atomically(&*self.disk, &path, text.as_bytes())?;
-            self.disk.sync_dir(&log_dir)
+            write_file_atomically(&*self.disk, &path, text.as_bytes())
         };
         make().map_err(|error| OpenLog::failed(&log_dir, dir, Failure::Io(error)))?;
         self.open().map(|(log, _)| log)

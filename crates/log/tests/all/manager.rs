@@ -134,8 +134,10 @@ fn a_deleted_partition_leaves_nothing_to_its_successor() {
     log.sync().unwrap();
     logs.checkpoint_recovery_points().unwrap();
     logs.checkpoint_high_watermarks().unwrap();
-    assert!(logs.delete(&name("t", 0), topic_id(9)).unwrap().is_none(), "another topic's id");
-    let job = logs.delete(&name("t", 0), topic_id(1)).unwrap().unwrap();
+    let (jobs, failed) = logs.delete(&[(name("t", 0), topic_id(9))]);
+    assert!(jobs.is_empty() && failed.is_empty(), "another topic's id");
+    let (mut jobs, _) = logs.delete(&[(name("t", 0), topic_id(1))]);
+    let job = jobs.pop().unwrap();
     assert!(logs.get(&name("t", 0)).is_none());
     let batch = batch_at(&[1], 10);
     let late = log.lock().append_as_leader(&batch, LeaderEpoch(0), Timestamp(1)).unwrap_err();

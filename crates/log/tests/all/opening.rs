@@ -4,7 +4,7 @@ use crate::support::*;
 use env::Disk;
 use env::disk::MemDisk;
 use env::mem_disk::MemDiskStats;
-use log::{LogConfig, LogDirs, LogManager, LogManagerOptions, OpenReport};
+use log::{LogConfig, LogDirs, LogManager, LogManagerOptions, OpenReport, WantedLog};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -63,6 +63,76 @@ fn closed(disk: &MemDisk) {
     let (logs, _) = start(disk, 1000);
     fill(&logs);
     logs.shut_down(BrokerEpoch(1)).unwrap();
+}
+
+fn wanted() -> Vec<WantedLog> {
+    let want = |index| WantedLog {
+        partition: name(index),
+        topic_id: topic_id(1),
+        config: config(),
+        directory: None,
+    };
+    (0..PARTITIONS).map(want).collect()
+}
+
+#[test]
+fn partitions_that_are_made_together_share_a_sync_of_their_names() {
+    let disk = MemDisk::new();
+    let (logs, _) = start(&disk, 1000);
+    let cost = done(&disk, || {
+        let found = logs.get_or_create_all(&wanted());
+        assert!(found.failed.is_empty() && found.logs.iter().all(Result::is_ok));
+    });
+    // Of each: its partition.metadata, and its directory.
+    assert_eq!(cost.syncs, PARTITIONS as u64 * 2 + 1, "{cost:?}");
+    let cost = done(&disk, || drop(logs.get_or_create_all(&wanted())));
+    assert_eq!((cost.syncs, cost.writes, cost.opens), (0, 0, 0), "all are there: {cost:?}");
+    drop(logs);
+    disk.crash(1);
+    assert_eq!(start(&disk, 1000).1.partitions, PARTITIONS as usize);
+}
+
+#[test]
+fn partitions_that_are_deleted_together_share_a_sync_of_their_names() {
+    let disk = MemDisk::new();
+    let (logs, _) = start(&disk, 1000);
+    fill(&logs);
+    logs.checkpoint_recovery_points().unwrap();
+    let all: Vec<_> = (0..PARTITIONS).map(|index| (name(index), topic_id(1))).collect();
+    let mut jobs = Vec::new();
+    let cost = done(&disk, || jobs = logs.delete(&all).0);
+    assert_eq!((jobs.len(), cost.syncs), (PARTITIONS as usize, 1), "{cost:?}");
+    for job in jobs {
+        job.run().unwrap();
+    }
+    // Made again at once: what the checkpoints say of them is forgotten by one write of each file.
+    let cost = done(&disk, || {
+        let found = logs.get_or_create_all(&wanted());
+        let end = |log: &log::LogHandle| log.lock().end_offset();
+        assert!(found.logs.iter().all(|log| end(log.as_ref().unwrap()) == Offset(0)));
+    });
+    assert!(cost.syncs <= PARTITIONS as u64 * 2 + 1 + 2 * 2, "{cost:?}");
+}
+
+#[test]
+fn partitions_whose_names_are_not_synced_are_not_there() {
+    let mut changes = 0;
+    loop {
+        let disk = MemDisk::new();
+        let (logs, _) = start(&disk, 1000);
+        disk.stop_after(Some(changes));
+        let found = logs.get_or_create_all(&wanted());
+        if found.logs.iter().all(Result::is_ok) {
+            break;
+        }
+        assert!(
+            found.logs.iter().all(Result::is_err),
+            "the sync of all names comes last: {changes}"
+        );
+        assert!(logs.partitions().is_empty() && logs.has_offline(), "{changes}");
+        changes += 1;
+    }
+    assert!(changes > PARTITIONS as u64 * 4, "{changes}");
 }
 
 #[test]
