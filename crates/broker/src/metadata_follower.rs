@@ -245,11 +245,10 @@ fn advance(
     image
 }
 
+/// What needs no walk over the partitions: that is the upkeep's, from time to time.
 fn count_cluster(core: &BrokerCore, image: &Image) {
     let fenced = image.brokers().filter(|broker| broker.fenced).count();
     core.metrics.brokers(image.brokers().count() - fenced, fenced);
-    let offline = image.partitions().filter(|(_, partition)| !partition.has_leader()).count();
-    core.metrics.offline_partitions(offline);
 }
 
 #[cfg(test)]

@@ -46,10 +46,10 @@ impl NodeLook {
         let mut replicas = BTreeMap::new();
         if let Some(broker) = broker {
             images.push(broker.context().image.load());
-            for (id, partition) in broker.context().replicas.partitions().iter() {
-                let view = partition.view();
+            for partition in broker.context().replicas.partitions() {
+                let (id, view) = (partition.id, partition.view());
                 let leadership = partition.leadership();
-                replicas.insert(*id, Replica { partition: partition.clone(), view, leadership });
+                replicas.insert(id, Replica { partition, view, leadership });
             }
         }
         Some(NodeLook {

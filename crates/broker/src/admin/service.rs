@@ -149,12 +149,15 @@ impl Admin for AdminService {
         let image = self.context.image.load();
         let mut partitions = Vec::new();
         let mut damaged = answers::damaged_ranges(self.context.replicas.logs());
-        for id in self.context.replicas.partitions().keys() {
+        let mut held = self.context.replicas.partitions();
+        held.sort_unstable_by_key(|partition| partition.id);
+        for partition in &held {
+            let id = &partition.id;
             let Some(topic) = image.topic(id.topic_id) else { continue };
             if !wanted.is_empty() && topic.name != wanted {
                 continue;
             }
-            let Some(view) = self.context.replicas.describe_partition(id) else { continue };
+            let view = partition.view();
             let name = TopicPartition { topic: topic.name.clone(), partition: id.partition };
             partitions.push(PartitionState {
                 topic: topic.name.clone(),

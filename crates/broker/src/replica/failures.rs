@@ -182,17 +182,14 @@ impl ReplicaManager {
             self.logs().fence_directory(error);
         }
         // Calls of the log manager fence by themselves: what is lost is what it no longer holds.
-        let mut partitions = (*self.partitions()).clone();
-        let lost: Vec<Arc<Partition>> = partitions
-            .values()
-            .filter(|partition| !self.logs().holds(&partition.name, partition.log()))
-            .cloned()
-            .collect();
+        let is_lost =
+            |partition: &Arc<Partition>| !self.logs().holds(&partition.name, partition.log());
+        let lost: Vec<Arc<Partition>> = self.partitions().into_iter().filter(is_lost).collect();
         for partition in &lost {
-            partitions.remove(&partition.id);
+            // First: who does not find it asks whether it has failed.
             self.unserved().fail(partition.id);
+            self.take_out(&partition.id);
         }
-        self.set_partitions(partitions);
         lost.iter().for_each(Partition::lose);
         if !lost.is_empty() && self.logs().directories().is_empty() {
             tracing::error!("every log directory is offline: this broker serves nothing");

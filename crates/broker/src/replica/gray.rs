@@ -117,7 +117,7 @@ fn catch_up(manager: &Arc<ReplicaManager>, dir: &Watched, is_well: bool) {
             if is_well {
                 let partitions = manager.partitions();
                 let inside = |partition: &&Arc<Partition>| partition.is_in(&health);
-                partitions.values().filter(inside).for_each(Partition::follow_anew);
+                partitions.iter().filter(inside).for_each(Partition::follow_anew);
             }
         })
         .await;
@@ -135,7 +135,7 @@ async fn tell(manager: &ReplicaManager, core: &BrokerCore, dir: &mut Watched) {
     let image = core.image.load();
     let broker_epoch = core.broker_epoch.get();
     let partitions = manager.partitions();
-    let inside = partitions.values().filter(|partition| partition.is_in(&dir.health));
+    let inside = partitions.iter().filter(|partition| partition.is_in(&dir.health));
     let to_tell =
         inside.map(|partition| partition.id).filter(|id| must_tell(core, &image, dir, id));
     let partitions: Vec<TopicIdPartition> = to_tell.take(REPLICAS_PER_COMMAND_MAX).collect();

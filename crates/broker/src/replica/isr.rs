@@ -15,14 +15,18 @@ use metadata::{
     Reply,
 };
 use replication::{AlterPartitionAnswer, IsrProposal};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
-use types::{ErrorCode, LeaderEpoch, PartitionEpoch};
+use types::{ErrorCode, LeaderEpoch, PartitionEpoch, TopicIdPartition};
 
 /// How long an answer waits for its image. One that comes no sooner is as good as none: to ask
 /// again does no harm.
 const IMAGE_WAIT: Duration = Duration::from_secs(2);
+
+/// Most proposals in one command: its records stay far below the largest entry of the controllers' log.
+const PROPOSALS_PER_COMMAND_MAX: usize = 10_000;
 
 type Queued = (Arc<Partition>, IsrProposal);
 
@@ -32,17 +36,20 @@ pub struct IsrQueue(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    proposals: Mutex<Vec<Queued>>,
+    /// By partition: a newer one takes the place of an older, which its machine has given up. Answers
+    /// tell partitions apart and not proposals: the refusal of the old one would pass for that of the
+    /// new one, whose machine then waits for news that never come.
+    proposals: Mutex<BTreeMap<TopicIdPartition, Queued>>,
     news: Notify,
 }
 
 impl IsrQueue {
     pub fn push(&self, partition: Arc<Partition>, proposal: IsrProposal) {
-        put(&mut self.lock(), partition, proposal);
+        self.lock().insert(partition.id, (partition, proposal));
         self.0.news.notify_one();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Queued>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<TopicIdPartition, Queued>> {
         self.0.proposals.lock().expect("no thread panicked while it held the proposals")
     }
 
@@ -50,27 +57,40 @@ impl IsrQueue {
     pub async fn run(self, core: Arc<BrokerCore>) {
         loop {
             self.0.news.notified().await;
-            let proposals = std::mem::take(&mut *self.lock());
-            if !proposals.is_empty() {
+            // Those that are not taken may yet be overtaken.
+            loop {
+                let proposals = self.take(PROPOSALS_PER_COMMAND_MAX);
+                if proposals.is_empty() {
+                    break;
+                }
                 send(&core, proposals).await;
             }
         }
     }
+
+    fn take(&self, max: usize) -> BTreeMap<TopicIdPartition, Queued> {
+        let mut queue = self.lock();
+        take_first(&mut queue, max)
+    }
 }
 
-/// Puts a proposal in the place of an older one of the same partition, which its machine has given
-/// up. Answers tell partitions apart and not proposals: the refusal of the old one would pass for that
-/// of the new one, whose machine then waits for news that never come.
-fn put<P>(queue: &mut Vec<(Arc<P>, IsrProposal)>, partition: Arc<P>, proposal: IsrProposal) {
-    queue.retain(|(queued, _)| !Arc::ptr_eq(queued, &partition));
-    queue.push((partition, proposal));
+/// The first `max` entries.
+fn take_first<V>(
+    queue: &mut BTreeMap<TopicIdPartition, V>,
+    max: usize,
+) -> BTreeMap<TopicIdPartition, V> {
+    let rest = match queue.keys().nth(max).copied() {
+        Some(next) => queue.split_off(&next),
+        None => BTreeMap::new(),
+    };
+    std::mem::replace(queue, rest)
 }
 
-async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
+async fn send(core: &BrokerCore, proposals: BTreeMap<TopicIdPartition, Queued>) {
     let command = Command::AlterPartition(AlterPartition {
         broker_id: core.node_id,
         broker_epoch: core.broker_epoch.get(),
-        partitions: proposals.iter().map(|(partition, p)| item(partition, p)).collect(),
+        partitions: proposals.values().map(|(partition, p)| item(partition, p)).collect(),
     });
     let asked = core.env.clock.now();
     let result = core.controller.submit(command).await;
@@ -79,7 +99,7 @@ async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
     let answers = match result {
         Ok((Reply::PartitionsAltered(answers), version)) => {
             match core.image.wait_for(version, IMAGE_WAIT).await {
-                true => Ok(answers),
+                true => Ok(by_partition(answers)),
                 false => Err(AlterPartitionAnswer::Lost),
             }
         }
@@ -93,11 +113,11 @@ async fn send(core: &BrokerCore, proposals: Vec<Queued>) {
             Err(AlterPartitionAnswer::Lost)
         }
     };
-    for (partition, proposal) in proposals {
+    for (id, (partition, proposal)) in proposals {
         let (epoch, leader_epoch) = (proposal.partition_epoch, proposal.leader_epoch);
         let answer = match &answers {
             Err(answer) => answer.clone(),
-            Ok(answers) => find(answers, &partition),
+            Ok(answers) => answer_to(answers.get(&id)),
         };
         answer_one(&partition, epoch, leader_epoch, answer);
     }
@@ -120,8 +140,14 @@ fn answer_one(
     }));
 }
 
-fn find(answers: &[PartitionAlteration], partition: &Partition) -> AlterPartitionAnswer {
-    match answers.iter().find(|answer| answer.partition == partition.id) {
+fn by_partition(
+    answers: Vec<PartitionAlteration>,
+) -> BTreeMap<TopicIdPartition, PartitionAlteration> {
+    answers.into_iter().map(|answer| (answer.partition, answer)).collect()
+}
+
+fn answer_to(answer: Option<&PartitionAlteration>) -> AlterPartitionAnswer {
+    match answer {
         None => AlterPartitionAnswer::Refused(ErrorCode::UnknownServerError),
         Some(answer) => match &answer.outcome {
             Ok(altered) => AlterPartitionAnswer::Committed {
@@ -150,19 +176,20 @@ fn item(partition: &Partition, proposal: &IsrProposal) -> AlterPartitionItem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use types::{PartitionIndex, TopicId};
 
     #[test]
-    fn a_newer_proposal_of_a_partition_takes_the_place_of_an_older_one() {
-        let proposal = |epoch| IsrProposal {
-            leader_epoch: LeaderEpoch(1),
-            partition_epoch: PartitionEpoch(epoch),
-            isr: Vec::new(),
+    fn many_proposals_go_in_parts_each_of_them_once() {
+        let id = |index| TopicIdPartition {
+            topic_id: TopicId::from_random(1),
+            partition: PartitionIndex(index),
         };
-        let (one, other) = (Arc::new(1), Arc::new(2));
-        let mut queue = Vec::new();
-        put(&mut queue, one.clone(), proposal(3));
-        put(&mut queue, other.clone(), proposal(1));
-        put(&mut queue, one.clone(), proposal(4));
-        assert_eq!(queue, [(other, proposal(1)), (one, proposal(4))]);
+        let mut queue: BTreeMap<_, i32> = (0..25).map(|index| (id(index), index)).collect();
+        let mut parts = Vec::new();
+        while !queue.is_empty() {
+            parts.push(take_first(&mut queue, 10).into_values().collect::<Vec<_>>());
+        }
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
+        assert!(parts.iter().flatten().copied().eq(0..25));
     }
 }

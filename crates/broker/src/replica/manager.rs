@@ -5,36 +5,37 @@
 //!   first image that shows this start as registered: those before it are history;
 //! - a partition's files go only on a removal that the metadata has committed and that matches the
 //!   topic id on disk; a partition that the metadata does not know becomes `-stray`;
-//! - partitions are looked up without a lock.
+//! - what a partition costs to be opened, to take a role and to go does not grow with the number of the
+//!   others. Those that come with an image are made a group at a time, none serves before its name is
+//!   synced, and the first of many need not wait for the last.
 
+use super::early::EarlyPositions;
 use super::failures::{DirFailures, Unserved as UnservedReplicas};
 use super::fetcher::{self, FollowLink};
 use super::isr::IsrQueue;
-use super::partition::{Partition, PartitionView, Shared};
+use super::partition::{Partition, Shared};
+use super::partition_map::PartitionMap;
 use super::roles::broker_states;
-use super::session::{self, Session};
-use super::settings::{log_config, topic_config};
+use super::session::Session;
+use super::settings::{TopicSettings, log_config, topic_config};
 use super::stall::DirHealth;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
-use arc_swap::ArcSwap;
-use futures::StreamExt;
-use log::{LogDirs, LogManager, LogManagerOptions, TailLimits};
+use log::{LogDirError, LogDirs, LogHandle, LogManager, LogManagerOptions, TailLimits, WantedLog};
 use metadata::{Image, ImageChanges, PartitionChange};
 use replication::BrokerState;
-use rpc::replica::replica_server::{Replica, ReplicaServer};
-use rpc::replica::{FollowRequest, FollowResponse};
+use rpc::replica::Position;
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
-use types::{BrokerEpoch, DirectoryId, ErrorCode, NodeId, TopicIdPartition, TopicPartition};
+use types::{
+    BrokerEpoch, DirectoryId, ErrorCode, NodeId, TopicId, TopicIdPartition, TopicPartition,
+};
 
-type Partitions = BTreeMap<TopicIdPartition, Arc<Partition>>;
+/// Partitions that are made together, and sync their names once. The first of them waits for the last.
+const GROUP_MAX: usize = 256;
 
 /// Owns every partition that this broker holds.
 pub struct ReplicaManager {
@@ -43,7 +44,9 @@ pub struct ReplicaManager {
     logs: Arc<LogManager>,
     directory_ids: Vec<DirectoryId>,
     previous_broker_epoch: Option<BrokerEpoch>,
-    partitions: ArcSwap<Partitions>,
+    partitions: PartitionMap<Arc<Partition>>,
+    /// What followers say of partitions that are being opened.
+    early: EarlyPositions,
     /// Held by whoever changes the map of partitions.
     following: Mutex<()>,
     unserved: UnservedReplicas,
@@ -86,7 +89,8 @@ impl ReplicaManager {
             logs: Arc::new(logs),
             directory_ids,
             previous_broker_epoch,
-            partitions: ArcSwap::default(),
+            partitions: PartitionMap::default(),
+            early: EarlyPositions::default(),
             following: Mutex::default(),
             unserved: UnservedReplicas::default(),
             links: Mutex::default(),
@@ -143,8 +147,17 @@ impl ReplicaManager {
         &self.shared.failures
     }
 
-    pub(super) fn set_partitions(&self, partitions: Partitions) {
-        self.partitions.store(Arc::new(partitions));
+    pub(super) fn early(&self) -> &EarlyPositions {
+        &self.early
+    }
+
+    pub(super) fn streams_ended(&self) -> watch::Receiver<u64> {
+        self.streams_ended.subscribe()
+    }
+
+    /// Nobody finds the partition here any more.
+    pub(super) fn take_out(&self, id: &TopicIdPartition) -> Option<Arc<Partition>> {
+        self.partitions.remove(id)
     }
 
     pub(super) fn following(&self) -> std::sync::MutexGuard<'_, ()> {
@@ -155,44 +168,20 @@ impl ReplicaManager {
     pub(super) fn retry_waiting(&self) {
         let image = self.core.image.load();
         let _one = self.following();
-        let brokers = broker_states(&image);
-        for id in self.unserved.waiting() {
-            self.apply_one(&image, id, &brokers);
-        }
+        let waiting = self.unserved.waiting();
+        let changes: Vec<PartitionChange> =
+            waiting.into_iter().map(|id| present(&image, id)).collect();
+        self.follow_partitions(&image, &changes, &broker_states(&image));
     }
 
-    /// Brings a partition to where the image has it.
-    fn apply_one(
-        &self,
-        image: &Image,
-        id: TopicIdPartition,
-        brokers: &BTreeMap<NodeId, BrokerState>,
-    ) {
-        let topic_name = image.topic(id.topic_id).map(|topic| topic.name.clone());
-        let change = PartitionChange {
-            partition: id,
-            topic_name: topic_name.unwrap_or_default(),
-            before: None,
-            after: image.partition(id).cloned(),
-        };
-        let (mut partitions, mut gone) = ((*self.partitions.load_full()).clone(), Vec::new());
-        self.apply_partition(image, &change, brokers, &mut partitions, &mut gone);
-        self.partitions.store(Arc::new(partitions));
-        for (partition, is_deleted) in gone {
-            self.drop_partition(&partition, is_deleted);
-        }
-    }
-
-    /// The same for whoever holds [`ReplicaManager::following`].
+    /// Brings a partition to where the image has it. The caller holds [`ReplicaManager::following`].
     pub(super) fn apply_again(&self, image: &Image, id: TopicIdPartition) {
-        self.apply_one(image, id, &broker_states(image));
+        self.follow_partitions(image, &[present(image, id)], &broker_states(image));
     }
 
     /// Ends what this broker does for a partition, and forgets it; its files stay.
     pub(super) fn let_go(&self, id: TopicIdPartition) {
-        let mut partitions = (*self.partitions.load_full()).clone();
-        if let Some(partition) = partitions.remove(&id) {
-            self.partitions.store(Arc::new(partitions));
+        if let Some(partition) = self.take_out(&id) {
             partition.idle(types::LeaderEpoch(i32::MAX));
         }
     }
@@ -206,14 +195,15 @@ impl ReplicaManager {
         let _one = self.following();
         let image = self.core.image.load();
         let brokers = broker_states(&image);
+        let mut settings = TopicSettings::new(&image, &self.core.config);
         let ids = std::mem::take(&mut *self.deferred());
         for id in ids {
             if let Some(partition) = self.partition(&id) {
-                partition.stage(self.config_of(&image, &partition));
+                partition.stage(settings.of(&partition.name.topic).0);
             }
-            self.apply_one(&image, id, &brokers);
+            self.follow_partitions(&image, &[present(&image, id)], &brokers);
             if let Some(partition) = self.partition(&id) {
-                self.configure(&image, &partition);
+                self.configure(&mut settings, &partition);
             }
         }
     }
@@ -255,7 +245,7 @@ impl ReplicaManager {
 
     /// The partition, if this broker holds it.
     pub fn partition(&self, id: &TopicIdPartition) -> Option<Arc<Partition>> {
-        self.partitions.load().get(id).cloned()
+        self.partitions.get(id)
     }
 
     /// The partition that clients name, or what to tell them.
@@ -282,13 +272,9 @@ impl ReplicaManager {
         }
     }
 
-    /// Every partition held here.
-    pub fn partitions(&self) -> Arc<Partitions> {
-        self.partitions.load_full()
-    }
-
-    pub fn describe_partition(&self, id: &TopicIdPartition) -> Option<PartitionView> {
-        self.partition(id).map(|partition| partition.view())
+    /// Every partition held here, in no order that means anything.
+    pub fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.partitions.all()
     }
 
     /// Follows the metadata from one image to the next; called in order, never concurrently.
@@ -310,6 +296,7 @@ impl ReplicaManager {
         if self.is_own_incarnation(new) {
             self.follow_image(&Image::default(), new);
             self.set_strays_aside(new);
+            self.forget_missing_strays(new);
             self.is_current.store(true, Ordering::Release);
         }
     }
@@ -317,61 +304,63 @@ impl ReplicaManager {
     fn follow_image(&self, old: &Image, new: &Image) {
         let changes = ImageChanges::between(old, new);
         let brokers = broker_states(new);
-        self.for_configured(&changes, |partition| partition.stage(self.config_of(new, partition)));
-        let mut partitions = (*self.partitions.load_full()).clone();
-        let mut gone = Vec::new();
-        for change in &changes.partitions {
-            self.apply_partition(new, change, &brokers, &mut partitions, &mut gone);
-        }
-        self.partitions.store(Arc::new(partitions));
-        for (partition, is_deleted) in gone {
-            self.drop_partition(&partition, is_deleted);
-        }
-        self.for_configured(&changes, |partition| self.configure(new, partition));
+        let mut settings = TopicSettings::new(new, &self.core.config);
+        self.for_configured(new, &changes, |partition| {
+            partition.stage(settings.of(&partition.name.topic).0);
+        });
+        self.follow_partitions(new, &changes.partitions, &brokers);
+        self.for_configured(new, &changes, |partition| self.configure(&mut settings, partition));
         self.configure_cleaner(new);
         if !changes.brokers.is_empty() {
             self.apply_brokers(new, &brokers);
         }
     }
 
-    fn apply_partition(
+    /// Those go first that this broker holds no longer: a topic that was made again under its name
+    /// finds that free.
+    fn follow_partitions(
+        &self,
+        image: &Image,
+        changes: &[PartitionChange],
+        brokers: &BTreeMap<NodeId, BrokerState>,
+    ) {
+        let is_held = |change: &&PartitionChange| self.replica_of(change).is_some();
+        let (held, gone): (Vec<_>, Vec<_>) = changes.iter().partition(is_held);
+        self.drop_partitions(&gone);
+        for group in held.chunks(GROUP_MAX) {
+            self.open_absent(image, group);
+            for change in group {
+                self.take_role(image, change, brokers);
+            }
+        }
+    }
+
+    /// What this broker is to hold.
+    fn replica_of<'a>(&self, change: &'a PartitionChange) -> Option<&'a metadata::Partition> {
+        change.after.as_deref().filter(|at| at.is_replica(self.core.node_id))
+    }
+
+    /// Whether a change has to wait for a disk.
+    fn is_deferred(&self, id: &TopicIdPartition) -> bool {
+        let is_suspect = self.partition(id).is_some_and(|partition| partition.is_suspect());
+        if is_suspect {
+            self.deferred().insert(*id);
+        }
+        is_suspect
+    }
+
+    fn take_role(
         &self,
         image: &Image,
         change: &PartitionChange,
         brokers: &BTreeMap<NodeId, BrokerState>,
-        partitions: &mut Partitions,
-        gone: &mut Vec<(Arc<Partition>, bool)>,
     ) {
-        if partitions.get(&change.partition).is_some_and(|partition| partition.is_suspect()) {
-            self.deferred().insert(change.partition);
+        let Some(at) = self.replica_of(change) else { return };
+        if self.is_deferred(&change.partition) {
             return;
         }
-        let after = change.after.as_deref().filter(|at| at.is_replica(self.core.node_id));
-        let Some(at) = after else {
-            self.unserved.forget(&change.partition);
-            if let Some(partition) = partitions.remove(&change.partition) {
-                gone.push((partition, change.after.is_none()));
-            }
-            return;
-        };
-        let partition = match partitions.get(&change.partition) {
-            Some(partition) => partition.clone(),
-            None if self.unserved.has_failed(&change.partition) => return,
-            None if self.has_lost(image, change, at) => return,
-            None => match self.open(image, change, at) {
-                Ok(partition) => {
-                    self.unserved.forget(&change.partition);
-                    partitions.insert(change.partition, partition.clone());
-                    // Followers and clients may ask as soon as the role is there.
-                    self.partitions.store(Arc::new(partitions.clone()));
-                    partition
-                }
-                Err(error) => {
-                    tracing::error!(topic = change.topic_name, %error, "cannot hold the partition");
-                    return;
-                }
-            },
-        };
+        // One that is not there could not be opened.
+        let Some(partition) = self.partition(&change.partition) else { return };
         partition.is_member.store(at.in_isr(self.core.node_id), Ordering::Release);
         partition.has_seen(at);
         if at.leader == self.core.node_id {
@@ -393,17 +382,46 @@ impl ReplicaManager {
             .is_some_and(|broker| broker.incarnation_id == self.core.incarnation_id)
     }
 
+    /// Opens those of a group that are not open here.
+    fn open_absent(&self, image: &Image, group: &[&PartitionChange]) {
+        let mut settings = TopicSettings::new(image, &self.core.config);
+        let (mut opening, mut wanted) = (Vec::new(), Vec::new());
+        for change in group {
+            let id = &change.partition;
+            let Some(at) = self.replica_of(change) else { continue };
+            let is_here = self.partitions.contains(id) || self.unserved.has_failed(id);
+            if is_here || self.has_lost(image, change, at) {
+                continue;
+            }
+            match self.want(change, at, settings.of(&change.topic_name).1) {
+                Ok(log) => {
+                    opening.push(*change);
+                    wanted.push(log);
+                }
+                Err(error) => {
+                    tracing::error!(topic = change.topic_name, %error, "cannot hold the partition");
+                }
+            }
+        }
+        let found = self.logs.get_or_create_all(&wanted);
+        found.failed.iter().for_each(|error| self.shared.failures.push(error));
+        for (change, log) in opening.into_iter().zip(found.logs) {
+            match log {
+                Ok(log) => self.opened(change, log, &mut settings),
+                Err(error) => self.not_opened(change, &error),
+            }
+        }
+    }
+
     /// An error has been taken note of: the controller will be told.
-    fn open(
+    fn want(
         &self,
-        image: &Image,
         change: &PartitionChange,
         at: &metadata::Partition,
-    ) -> Result<Arc<Partition>, String> {
+        config: log::LogConfig,
+    ) -> Result<WantedLog, String> {
         let id = change.partition;
         let name = TopicPartition { topic: change.topic_name.clone(), partition: id.partition };
-        let config = topic_config(image, &self.core.config, &name.topic);
-        let log_config = log_config(&config, &self.core.config);
         let is_new = at.partition_epoch.0 == 0 && at.leader_epoch.0 == 0;
         let may_be_offline = self.logs.has_offline() && self.logs.get(&name).is_none();
         // Not even where nobody counts on it: when the directory is back, the partition would be in
@@ -418,18 +436,56 @@ impl ReplicaManager {
             self.shared.failures.wake();
             return Err("no log directory answers".to_owned());
         };
-        let log = self.logs.get_or_create(&name, id.topic_id, log_config.clone(), directory);
-        let log = log.map_err(|error| {
-            match error.is_no_space() {
-                true => self.unserved.wait(id),
-                false => self.unserved.fail(id),
-            }
-            self.shared.failures.push(&error);
-            self.shared.failures.wake();
-            error.to_string()
-        })?;
+        Ok(WantedLog { partition: name, topic_id: id.topic_id, config, directory })
+    }
+
+    fn opened(&self, change: &PartitionChange, log: LogHandle, settings: &mut TopicSettings<'_>) {
+        let id = change.partition;
+        let name = TopicPartition { topic: change.topic_name.clone(), partition: id.partition };
+        let (config, log_config) = settings.of(&name.topic);
         log.lock().set_config(log_config);
-        Ok(Partition::new(id, name, log, config, self.shared.clone()))
+        let partition = Partition::new(id, name, log, config, self.shared.clone());
+        self.unserved.forget(&id);
+        // Followers and clients may ask as soon as the role is there.
+        self.partitions.insert(id, partition.clone());
+        self.hand_over_early(&partition);
+    }
+
+    fn not_opened(&self, change: &PartitionChange, error: &LogDirError) {
+        match error.is_no_space() {
+            true => self.unserved.wait(change.partition),
+            false => self.unserved.fail(change.partition),
+        }
+        self.shared.failures.push(error);
+        self.shared.failures.wake();
+        tracing::error!(topic = change.topic_name, %error, "cannot hold the partition");
+    }
+
+    /// A follower stands here in a partition that is not here, perhaps not yet; false if it is to be
+    /// told so.
+    pub(super) fn keep_early(
+        &self,
+        id: &TopicIdPartition,
+        session: &Arc<Session>,
+        position: &Position,
+    ) -> bool {
+        if !position.restart || self.unserved.has_failed(id) {
+            return false;
+        }
+        if !self.early.put(*id, session, position, self.core.env.clock.now()) {
+            return false;
+        }
+        // It may have been opened in this moment.
+        if let Some(partition) = self.partition(id) {
+            self.hand_over_early(&partition);
+        }
+        true
+    }
+
+    fn hand_over_early(&self, partition: &Arc<Partition>) {
+        for (session, position) in self.early.take(&partition.id) {
+            partition.follower_position(&session, &position);
+        }
     }
 
     /// Where a new partition goes while some disks hang: `Some(None)` leaves it to the log manager,
@@ -447,36 +503,60 @@ impl ReplicaManager {
         free.map(|(id, _)| Some(*id))
     }
 
-    fn drop_partition(&self, partition: &Arc<Partition>, is_deleted: bool) {
-        partition.idle(types::LeaderEpoch(i32::MAX));
-        self.core.metrics.forget_partition(&partition.name.topic, partition.name.partition);
-        tracing::info!(partition = %partition.name, is_deleted, "partition removed");
-        match self.logs.delete(&partition.name, partition.id.topic_id) {
-            Ok(Some(job)) => self.shared.tasks.spawn(async move {
-                if let Err(error) = env::tasks::blocking(move || job.run()).await {
+    /// Lets go of partitions, and has their files removed.
+    fn drop_partitions(&self, gone: &[&PartitionChange]) {
+        let mut names: Vec<(TopicPartition, TopicId)> = Vec::new();
+        for change in gone {
+            if self.is_deferred(&change.partition) {
+                continue;
+            }
+            self.unserved.forget(&change.partition);
+            let Some(partition) = self.take_out(&change.partition) else { continue };
+            partition.idle(types::LeaderEpoch(i32::MAX));
+            let is_deleted = change.after.is_none();
+            tracing::info!(partition = %partition.name, is_deleted, "partition removed");
+            names.push((partition.name.clone(), partition.id.topic_id));
+        }
+        let (jobs, failed) = self.logs.delete(&names);
+        for error in &failed {
+            tracing::error!(%error, "cannot delete partitions");
+            self.shared.failures.push(error);
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        self.shared.tasks.spawn(env::tasks::blocking(move || {
+            for job in jobs {
+                if let Err(error) = job.run() {
                     tracing::error!(%error, "cannot remove a deleted partition's files");
                 }
-            }),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(partition = %partition.name, %error, "cannot delete partition");
             }
-        }
+        }));
     }
 
     /// Every partition whose settings may be others.
-    fn for_configured(&self, changes: &ImageChanges, act: impl Fn(&Arc<Partition>)) {
-        if changes.configs.is_empty() {
-            return;
-        }
+    fn for_configured(
+        &self,
+        image: &Image,
+        changes: &ImageChanges,
+        mut act: impl FnMut(&Arc<Partition>),
+    ) {
         let is_wide = changes.configs.iter().any(|resource| match resource {
             metadata::ConfigResource::Topic(_) => false,
             metadata::ConfigResource::Broker(_) | metadata::ConfigResource::ClusterDefault => true,
         });
-        for partition in self.partitions.load().values() {
-            let resource = metadata::ConfigResource::Topic(partition.name.topic.clone());
-            if is_wide || changes.configs.contains(&resource) {
-                act(partition);
+        if is_wide {
+            self.partitions.all().iter().for_each(act);
+            return;
+        }
+        for resource in &changes.configs {
+            let metadata::ConfigResource::Topic(name) = resource else { continue };
+            let Some(topic) = image.topic_by_name(name) else { continue };
+            for index in topic.partitions.keys() {
+                let id = TopicIdPartition { topic_id: topic.id, partition: *index };
+                if let Some(partition) = self.partition(&id) {
+                    act(&partition);
+                }
             }
         }
     }
@@ -490,24 +570,18 @@ impl ReplicaManager {
         });
     }
 
-    fn config_of(&self, image: &Image, partition: &Partition) -> Arc<config::TopicConfig> {
-        topic_config(image, &self.core.config, &partition.name.topic)
-    }
-
-    fn configure(&self, image: &Image, partition: &Arc<Partition>) {
-        if partition.is_suspect() {
-            self.deferred().insert(partition.id);
+    fn configure(&self, settings: &mut TopicSettings<'_>, partition: &Arc<Partition>) {
+        if self.is_deferred(&partition.id) {
             return;
         }
-        let config = self.config_of(image, partition);
-        let log_config = log_config(&config, &self.core.config);
+        let (config, log_config) = settings.of(&partition.name.topic);
         partition.configure(config, log_config, &self.core.config);
     }
 
     /// Brokers came, went, or were fenced: leaders look at their followers again, and a stream
     /// whose broker is gone ends. Partitions that wait for this incarnation begin to lead.
     fn apply_brokers(&self, image: &Image, brokers: &BTreeMap<NodeId, BrokerState>) {
-        for partition in self.partitions.load().values() {
+        for partition in self.partitions.all() {
             let Some(at) = image.partition(partition.id) else { continue };
             if partition.is_suspect() {
                 self.deferred().insert(partition.id);
@@ -554,19 +628,30 @@ impl ReplicaManager {
 
     /// What lies on disk and is not ours by a current image is set aside, never removed.
     fn set_strays_aside(&self, image: &Image) {
-        for (name, topic_id, _) in self.logs.partitions() {
+        let is_ours = |name: &TopicPartition, topic_id: TopicId| {
             let id = TopicIdPartition { topic_id, partition: name.partition };
-            let is_ours = image.partition(id).is_some_and(|at| at.is_replica(self.core.node_id));
-            if is_ours {
-                continue;
-            }
-            match self.logs.set_aside(&name) {
-                Ok(path) => tracing::warn!(
-                    partition = %name, ?path, "not in the cluster's metadata: set aside as stray"
-                ),
-                Err(error) => tracing::error!(partition = %name, %error, "cannot set aside"),
-            }
+            image.partition(id).is_some_and(|at| at.is_replica(self.core.node_id))
+        };
+        let all = self.logs.partitions().into_iter();
+        let strays = all.filter(|(name, topic_id, _)| !is_ours(name, *topic_id));
+        let strays: Vec<TopicPartition> = strays.map(|(name, ..)| name).collect();
+        if strays.is_empty() {
+            return;
         }
+        let (aside, failed) = self.logs.set_aside(&strays);
+        for (partition, path) in aside {
+            tracing::warn!(
+                %partition, ?path, "not in the cluster's metadata: set aside as stray"
+            );
+        }
+        for error in &failed {
+            tracing::error!(%error, "cannot set strays aside");
+            self.shared.failures.push(error);
+        }
+    }
+
+    /// What is missing and was another's is no loss.
+    fn forget_missing_strays(&self, image: &Image) {
         let is_over = |name: &TopicPartition| {
             let at =
                 image.topic_by_name(&name.topic).and_then(|topic| topic.partition(name.partition));
@@ -579,16 +664,10 @@ impl ReplicaManager {
 
     /// A follower's stream ended.
     pub fn end_session(&self, session: &Arc<Session>) {
-        for partition in self.partitions.load().values() {
+        for partition in self.partitions.all() {
             partition.unsubscribe(session);
         }
-    }
-
-    /// The gRPC service for other brokers.
-    pub fn service(self: &Arc<Self>) -> ReplicaServer<ReplicaService> {
-        ReplicaServer::new(ReplicaService(self.clone()))
-            .max_decoding_message_size(crate::channel::MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(crate::channel::MESSAGE_BYTES_MAX)
+        self.early.forget_session(session);
     }
 
     /// Ends every role, flushes and closes every log. `broker_epoch` goes into the clean-shutdown
@@ -598,9 +677,9 @@ impl ReplicaManager {
             link.stop();
         }
         let (logs, epoch) = (self.logs.clone(), self.core.broker_epoch.get());
-        let partitions = self.partitions.load_full();
+        let partitions = self.partitions.all();
         let closed = env::tasks::blocking(move || {
-            for partition in partitions.values() {
+            for partition in &partitions {
                 partition.idle(types::LeaderEpoch(i32::MAX));
             }
             logs.shut_down(epoch)
@@ -608,6 +687,17 @@ impl ReplicaManager {
         if let Err(error) = closed.await {
             tracing::error!(%error, "log directories not closed cleanly");
         }
+    }
+}
+
+/// The change that leads to where the image has a partition, from wherever it is.
+fn present(image: &Image, id: TopicIdPartition) -> PartitionChange {
+    let topic_name = image.topic(id.topic_id).map(|topic| topic.name.clone());
+    PartitionChange {
+        partition: id,
+        topic_name: topic_name.unwrap_or_default(),
+        before: None,
+        after: image.partition(id).cloned(),
     }
 }
 
@@ -653,37 +743,4 @@ fn open_logs(core: &BrokerCore, wall: types::Timestamp) -> Result<OpenedLogs, St
         tracing::error!(%error, "log directory is offline");
     }
     Ok((logs, directory_ids, previous))
-}
-
-/// The replica service of `proto/ottla/replica.proto`.
-pub struct ReplicaService(Arc<ReplicaManager>);
-
-#[tonic::async_trait]
-impl Replica for ReplicaService {
-    type FollowStream =
-        Pin<Box<dyn futures::Stream<Item = Result<FollowResponse, Status>> + Send + 'static>>;
-
-    async fn follow(
-        &self,
-        request: Request<tonic::Streaming<FollowRequest>>,
-    ) -> Result<Response<Self::FollowStream>, Status> {
-        let mut requests = request.into_inner();
-        let first = requests.message().await?;
-        let first = first.ok_or_else(|| Status::invalid_argument("the stream ended at once"))?;
-        let hello = first
-            .hello
-            .clone()
-            .ok_or_else(|| Status::invalid_argument("the first message lacks field hello"))?;
-        let manager = self.0.clone();
-        let tasks = manager.core.tasks.clone();
-        if tasks.is_stopping() {
-            return Err(Status::unavailable("this broker is stopping"));
-        }
-        let mut streams_ended = manager.streams_ended.subscribe();
-        let responses = session::serve(&tasks, manager, hello, first, requests);
-        // An error is the end of the broker.
-        let ended = async move { streams_ended.changed().await.unwrap_or_default() };
-        let responses = ReceiverStream::new(responses).take_until(Box::pin(ended));
-        Ok(Response::new(Box::pin(responses)))
-    }
 }

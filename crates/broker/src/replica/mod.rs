@@ -11,6 +11,7 @@
 //! these streams move replica state; nothing that arrives on a client listener does.
 
 mod cleaner;
+mod early;
 mod failures;
 mod fetcher;
 mod following;
@@ -21,10 +22,12 @@ mod lookups;
 mod lost;
 mod manager;
 mod partition;
+mod partition_map;
 mod quarantine;
 mod refused;
 mod roles;
 mod scrubber;
+mod service;
 mod session;
 mod settings;
 mod stall;

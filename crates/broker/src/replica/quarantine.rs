@@ -54,9 +54,9 @@ pub async fn run(manager: Weak<ReplicaManager>, core: Arc<BrokerCore>) {
             .into_iter()
             .filter_map(|one| Some((id_of(&core, &image, &one)?, one)))
             .collect();
-        let is_there = |id: &TopicIdPartition| ids.iter().any(|(known, _)| known == id);
-        progress.reported.retain(is_there);
-        progress.told.retain(is_there);
+        let there: BTreeSet<TopicIdPartition> = ids.iter().map(|(id, _)| *id).collect();
+        progress.reported.retain(|id| there.contains(id));
+        progress.told.retain(|id| there.contains(id));
         for (id, one) in &ids {
             treat(&manager, &core, &mut progress, *id, one).await;
         }

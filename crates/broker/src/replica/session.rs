@@ -240,6 +240,7 @@ fn take_position(session: &Arc<Session>, manager: &ReplicaManager, position: &Po
     let Some(id) = partition_id(&position.topic_id, position.partition) else { return };
     match manager.partition(&id) {
         Some(partition) => partition.follower_position(session, position),
+        None if manager.keep_early(&id, session, position) => {}
         None => session.push(Chunk {
             topic_id: position.topic_id.clone(),
             partition: position.partition,

@@ -57,6 +57,32 @@ pub fn log_config(topic: &TopicConfig, node: &NodeConfig) -> LogConfig {
     }
 }
 
+/// The settings of the topic that was asked for last: partitions of one topic come one after the other.
+pub struct TopicSettings<'a> {
+    image: &'a Image,
+    node: &'a NodeConfig,
+    last: Option<(String, Arc<TopicConfig>, LogConfig)>,
+}
+
+impl<'a> TopicSettings<'a> {
+    pub fn new(image: &'a Image, node: &'a NodeConfig) -> TopicSettings<'a> {
+        TopicSettings { image, node, last: None }
+    }
+
+    /// The values in force for a topic, and what the log needs of them.
+    pub fn of(&mut self, topic: &str) -> (Arc<TopicConfig>, LogConfig) {
+        if let Some((name, config, log)) = &self.last
+            && name == topic
+        {
+            return (config.clone(), log.clone());
+        }
+        let config = topic_config(self.image, self.node, topic);
+        let log = log_config(&config, self.node);
+        self.last = Some((topic.to_owned(), config.clone(), log.clone()));
+        (config, log)
+    }
+}
+
 /// What the leader's machine needs of it.
 pub fn leader_config(topic: &TopicConfig, node: &NodeConfig) -> LeaderConfig {
     LeaderConfig {

@@ -21,7 +21,7 @@ pub fn start(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>) {
     let storage = &core.config.storage;
     every(core, manager, TICK, |manager, core| async move {
         let now = core.env.clock.now();
-        manager.partitions().values().for_each(|partition| partition.tick(now));
+        manager.partitions().iter().for_each(|partition| partition.tick(now));
     });
     every(core, manager, SYNC_INTERVAL, |manager, core| async move {
         let wall = core.env.clock.wall();
@@ -97,9 +97,10 @@ fn report(manager: &ReplicaManager, what: &str, done: Result<(), log::LogDirErro
 }
 
 fn gauge(manager: &ReplicaManager, core: &BrokerCore) {
+    manager.early().forget_old(core.env.clock.now());
     let partitions = manager.partitions();
     let (mut leaders, mut under_replicated, mut under_min_isr) = (0, 0, 0);
-    for partition in partitions.values().filter(|partition| !partition.is_stuck()) {
+    for partition in partitions.iter().filter(|partition| !partition.is_stuck()) {
         let view = partition.view();
         partition.gauge(&view);
         if view.is_leader {
