@@ -6,7 +6,7 @@
 //! - Counting takes no lock: callers keep handles ([`ApiMetrics`], [`TopicMetrics`],
 //!   [`PartitionMetrics`]) whose cells are atomics. Getting a handle takes a short lock.
 //! - Label values are bounded by what exists: APIs, error codes, topics, partitions, listeners; a
-//!   topic or partition that is gone is forgotten.
+//!   topic or partition is forgotten with the last handle of it.
 //!
 //! Does not: serve HTTP, read clocks, or know who calls.
 

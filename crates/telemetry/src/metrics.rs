@@ -17,7 +17,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     apis: ApiFamilies,
-    topics: TopicFamilies,
+    topics: Arc<TopicFamilies>,
     node: NodeCells,
     compaction: CompactionCells,
 }
@@ -33,7 +33,7 @@ impl Metrics {
     pub fn new() -> Metrics {
         let mut registry = Registry::with_prefix("ottla");
         let apis = ApiFamilies::register(&mut registry);
-        let topics = TopicFamilies::register(&mut registry);
+        let topics = Arc::new(TopicFamilies::register(&mut registry));
         let node = NodeCells::register(&mut registry);
         let compaction = CompactionCells::register(&mut registry);
         Metrics(Arc::new(Inner { registry, apis, topics, node, compaction }))
@@ -55,24 +55,15 @@ impl Metrics {
         self.0.apis.of(api)
     }
 
-    /// The handle of a topic. Keep it.
+    /// A handle of a topic: keep it as long as the topic is on this broker. It is on the page until the
+    /// last one is dropped.
     pub fn topic(&self, topic: &str) -> TopicMetrics {
         self.0.topics.topic(topic)
     }
 
-    /// The topic is no longer on this broker. Handles still held count into nothing.
-    pub fn forget_topic(&self, topic: &str) {
-        self.0.topics.forget_topic(topic);
-    }
-
-    /// The handle of a replica. Keep it.
+    /// A handle of a replica, as of a topic.
     pub fn partition(&self, topic: &str, partition: PartitionIndex) -> PartitionMetrics {
         self.0.topics.partition(topic, partition)
-    }
-
-    /// The replica is no longer on this broker.
-    pub fn forget_partition(&self, topic: &str, partition: PartitionIndex) {
-        self.0.topics.forget_partition(topic, partition);
     }
 
     pub fn connection_opened(&self, listener: &str) {

@@ -1,26 +1,69 @@
 //! Topics and partitions: records in and out, and where their logs stand.
+//!
+//! Promises: a topic, or a partition, is on the page exactly as long as somebody holds a handle of it.
+//! Those who hold one for a topic of a name share its cells, so that one that was deleted and made again
+//! meanwhile does not lose them when the last of the old handles goes.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use types::{Offset, PartitionIndex};
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, EncodeLabelSet)]
 struct TopicLabel {
     topic: String,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, EncodeLabelSet)]
 struct PartitionLabel {
     topic: String,
     partition: i32,
 }
 
-/// The metrics of one topic on this broker; kept by its partitions.
+/// How many handles of each label there are.
+struct Holders<L>(Mutex<BTreeMap<L, usize>>);
+
+impl<L> Default for Holders<L> {
+    fn default() -> Holders<L> {
+        Holders(Mutex::new(BTreeMap::new()))
+    }
+}
+
+impl<L: Ord + Clone> Holders<L> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<L, usize>> {
+        self.0.lock().expect("no thread panicked while it counted handles")
+    }
+
+    /// One more; `make` gets its cells before anybody else can take the label off the page.
+    fn hold<C>(&self, label: &L, make: impl FnOnce() -> C) -> C {
+        let mut holders = self.lock();
+        *holders.entry(label.clone()).or_default() += 1;
+        make()
+    }
+
+    /// One less; `forget` takes the label off the page with the last one.
+    fn release(&self, label: &L, forget: impl FnOnce()) {
+        let mut holders = self.lock();
+        let Some(count) = holders.get_mut(label) else { return };
+        *count -= 1;
+        if *count == 0 {
+            holders.remove(label);
+            forget();
+        }
+    }
+}
+
+/// The metrics of one topic on this broker; kept by its partitions. A clone is the same handle.
 #[derive(Clone)]
-pub struct TopicMetrics {
+pub struct TopicMetrics(Arc<TopicHandle>);
+
+struct TopicHandle {
+    label: TopicLabel,
+    families: Arc<TopicFamilies>,
     bytes_in: Counter,
     records_in: Counter,
     bytes_out: Counter,
@@ -28,55 +71,71 @@ pub struct TopicMetrics {
     replica_bytes_out: Counter,
 }
 
+impl Drop for TopicHandle {
+    fn drop(&mut self) {
+        self.families.release_topic(&self.label);
+    }
+}
+
 impl TopicMetrics {
     /// A leader appended what a producer sent.
     pub fn produced(&self, bytes: u64, records: u64) {
-        self.bytes_in.inc_by(bytes);
-        self.records_in.inc_by(records);
+        self.0.bytes_in.inc_by(bytes);
+        self.0.records_in.inc_by(records);
     }
 
     /// A consumer was sent record bytes.
     pub fn fetched(&self, bytes: u64) {
-        self.bytes_out.inc_by(bytes);
+        self.0.bytes_out.inc_by(bytes);
     }
 
     /// A follower here appended what its leader sent.
     pub fn replicated_in(&self, bytes: u64) {
-        self.replica_bytes_in.inc_by(bytes);
+        self.0.replica_bytes_in.inc_by(bytes);
     }
 
     /// A leader here sent a follower record bytes.
     pub fn replicated_out(&self, bytes: u64) {
-        self.replica_bytes_out.inc_by(bytes);
+        self.0.replica_bytes_out.inc_by(bytes);
     }
 }
 
-/// The metrics of one replica on this broker.
+/// The metrics of one replica on this broker. A clone is the same handle.
 #[derive(Clone)]
-pub struct PartitionMetrics {
+pub struct PartitionMetrics(Arc<PartitionHandle>);
+
+struct PartitionHandle {
+    label: PartitionLabel,
+    families: Arc<TopicFamilies>,
     log_end: Gauge,
     high_watermark: Gauge,
     log_start: Gauge,
     size: Gauge,
 }
 
+impl Drop for PartitionHandle {
+    fn drop(&mut self) {
+        self.families.release_partition(&self.label);
+    }
+}
+
 impl PartitionMetrics {
     /// The next offset to be appended.
     pub fn log_end(&self, offset: Offset) {
-        self.log_end.set(offset.0);
+        self.0.log_end.set(offset.0);
     }
 
     pub fn high_watermark(&self, offset: Offset) {
-        self.high_watermark.set(offset.0);
+        self.0.high_watermark.set(offset.0);
     }
 
     pub fn log_start(&self, offset: Offset) {
-        self.log_start.set(offset.0);
+        self.0.log_start.set(offset.0);
     }
 
     /// Bytes of all segments.
     pub fn size(&self, bytes: u64) {
-        self.size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.0.size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
 
@@ -91,6 +150,8 @@ pub(crate) struct TopicFamilies {
     high_watermark: Family<PartitionLabel, Gauge>,
     log_start: Family<PartitionLabel, Gauge>,
     size: Family<PartitionLabel, Gauge>,
+    topic_holders: Holders<TopicLabel>,
+    partition_holders: Holders<PartitionLabel>,
 }
 
 impl TopicFamilies {
@@ -105,6 +166,8 @@ impl TopicFamilies {
             high_watermark: Family::default(),
             log_start: Family::default(),
             size: Family::default(),
+            topic_holders: Holders::default(),
+            partition_holders: Holders::default(),
         };
         let bytes = Unit::Bytes;
         let help = "Record bytes appended for producers";
@@ -145,44 +208,56 @@ impl TopicFamilies {
         families
     }
 
-    pub(crate) fn topic(&self, topic: &str) -> TopicMetrics {
+    pub(crate) fn topic(self: &Arc<Self>, topic: &str) -> TopicMetrics {
         let label = TopicLabel { topic: topic.to_owned() };
-        TopicMetrics {
+        let handle = self.topic_holders.hold(&label, || TopicHandle {
             bytes_in: self.bytes_in.get_or_create_owned(&label),
             records_in: self.records_in.get_or_create_owned(&label),
             bytes_out: self.bytes_out.get_or_create_owned(&label),
             replica_bytes_in: self.replica_bytes_in.get_or_create_owned(&label),
             replica_bytes_out: self.replica_bytes_out.get_or_create_owned(&label),
-        }
+            families: self.clone(),
+            label: label.clone(),
+        });
+        TopicMetrics(Arc::new(handle))
     }
 
-    pub(crate) fn forget_topic(&self, topic: &str) {
-        let label = TopicLabel { topic: topic.to_owned() };
-        for counters in [
-            &self.bytes_in,
-            &self.records_in,
-            &self.bytes_out,
-            &self.replica_bytes_in,
-            &self.replica_bytes_out,
-        ] {
-            counters.remove(&label);
-        }
+    fn release_topic(&self, label: &TopicLabel) {
+        self.topic_holders.release(label, || {
+            for counters in [
+                &self.bytes_in,
+                &self.records_in,
+                &self.bytes_out,
+                &self.replica_bytes_in,
+                &self.replica_bytes_out,
+            ] {
+                counters.remove(label);
+            }
+        });
     }
 
-    pub(crate) fn partition(&self, topic: &str, partition: PartitionIndex) -> PartitionMetrics {
+    pub(crate) fn partition(
+        self: &Arc<Self>,
+        topic: &str,
+        partition: PartitionIndex,
+    ) -> PartitionMetrics {
         let label = PartitionLabel { topic: topic.to_owned(), partition: partition.0 };
-        PartitionMetrics {
+        let handle = self.partition_holders.hold(&label, || PartitionHandle {
             log_end: self.log_end.get_or_create_owned(&label),
             high_watermark: self.high_watermark.get_or_create_owned(&label),
             log_start: self.log_start.get_or_create_owned(&label),
             size: self.size.get_or_create_owned(&label),
-        }
+            families: self.clone(),
+            label: label.clone(),
+        });
+        PartitionMetrics(Arc::new(handle))
     }
 
-    pub(crate) fn forget_partition(&self, topic: &str, partition: PartitionIndex) {
-        let label = PartitionLabel { topic: topic.to_owned(), partition: partition.0 };
-        for gauges in [&self.log_end, &self.high_watermark, &self.log_start, &self.size] {
-            gauges.remove(&label);
-        }
+    fn release_partition(&self, label: &PartitionLabel) {
+        self.partition_holders.release(label, || {
+            for gauges in [&self.log_end, &self.high_watermark, &self.log_start, &self.size] {
+                gauges.remove(label);
+            }
+        });
     }
 }

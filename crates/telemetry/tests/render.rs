@@ -11,8 +11,10 @@ fn what_was_counted_is_on_the_page_under_its_name() {
     produce.answered(Duration::from_micros(300), 100, 40);
     produce.answered(Duration::from_millis(40), 100, 40);
     produce.error(ErrorCode::NotLeaderOrFollower);
-    metrics.topic("orders").produced(1000, 10);
-    metrics.partition("orders", PartitionIndex(2)).high_watermark(Offset(7));
+    let orders = metrics.topic("orders");
+    orders.produced(1000, 10);
+    let second = metrics.partition("orders", PartitionIndex(2));
+    second.high_watermark(Offset(7));
     metrics.connection_opened("PLAINTEXT");
     metrics.active_controller(true);
     metrics.metadata_version(MetadataVersion(42));
@@ -36,11 +38,35 @@ fn what_was_counted_is_on_the_page_under_its_name() {
 }
 
 #[test]
-fn a_topic_that_is_gone_is_not_on_the_page() {
+fn a_topic_is_on_the_page_until_its_last_handle_is_gone() {
     let metrics = Metrics::new();
-    metrics.topic("gone").produced(1, 1);
-    metrics.partition("gone", PartitionIndex(0)).log_end(Offset(1));
-    metrics.forget_partition("gone", PartitionIndex(0));
-    metrics.forget_topic("gone");
-    assert!(!metrics.render().contains("gone"));
+    let partitions = [0, 1].map(|index| {
+        let topic = metrics.topic("orders");
+        topic.produced(10, 1);
+        let partition = metrics.partition("orders", PartitionIndex(index));
+        partition.log_end(Offset(1));
+        (topic, partition)
+    });
+    let has = |line: &str| metrics.render().lines().any(|found| found == line);
+    assert!(has("ottla_topic_in_bytes_total{topic=\"orders\"} 20"), "{}", metrics.render());
+    let [first, second] = partitions;
+    drop(first);
+    assert!(has("ottla_topic_in_bytes_total{topic=\"orders\"} 20"), "the other one is there");
+    assert!(!has("ottla_partition_log_end_offset{topic=\"orders\",partition=\"0\"} 1"));
+    assert!(has("ottla_partition_log_end_offset{topic=\"orders\",partition=\"1\"} 1"));
+    drop(second);
+    assert!(!metrics.render().contains("orders"));
+}
+
+#[test]
+fn a_topic_that_was_made_again_keeps_its_metrics_when_the_old_handles_go() {
+    let metrics = Metrics::new();
+    let old = (metrics.topic("orders"), metrics.partition("orders", PartitionIndex(0)));
+    let new = (metrics.topic("orders"), metrics.partition("orders", PartitionIndex(0)));
+    drop(old);
+    new.0.produced(10, 1);
+    new.1.log_end(Offset(1));
+    let page = metrics.render();
+    assert!(page.contains("ottla_topic_in_bytes_total{topic=\"orders\"} 10"), "{page}");
+    assert!(page.contains("ottla_partition_log_end_offset{topic=\"orders\",partition=\"0\"} 1"));
 }

@@ -41,6 +41,12 @@ impl StandIn {
 
     /// Decides a command, commits and applies its records.
     pub fn decide(&self, command: Command) -> (metadata::Reply, u64) {
+        let (mut replies, version) = self.decide_all(&[command]);
+        (replies.remove(0), version)
+    }
+
+    /// Decides commands as one batch.
+    pub fn decide_all(&self, commands: &[Command]) -> (Vec<metadata::Reply>, u64) {
         let mut state = self.state.lock().expect("lock");
         let context = DecideContext {
             seed: 7 + state.batches.len() as u64,
@@ -49,7 +55,7 @@ impl StandIn {
             replication_factor: 1,
             unclean_leader_election: false,
         };
-        let mut decided = decide_batch(&state.image, &[command], &context);
+        let decided = decide_batch(&state.image, commands, &context);
         if !decided.records.is_empty() {
             assert!(state.image.apply_batch(decided.based_on, &decided.records));
             state.batches.push(decided.records);
@@ -57,7 +63,7 @@ impl StandIn {
         let version = state.image.version().0;
         drop(state);
         self.version.send_replace(version);
-        (decided.replies.remove(0), version)
+        (decided.replies, version)
     }
 
     fn batch_after(&self, version: u64) -> Option<Vec<rpc::metadata::Record>> {
