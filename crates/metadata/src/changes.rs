@@ -1,5 +1,5 @@
 //! What differs between two images: what a broker must react to. Parts that the images share are
-//! not looked into, so the cost follows the size of the change.
+//! not looked into, so the cost follows the size of the change, however many topics there are.
 
 use crate::{ConfigResource, Image, Partition, Topic};
 use std::collections::BTreeSet;
@@ -40,22 +40,23 @@ impl ImageChanges {
             configs: changed_configs(before, after),
             ..ImageChanges::default()
         };
-        for topic in after.topics() {
-            match before.topic(topic.id) {
-                Some(old) if Arc::ptr_eq(old, topic) => {}
-                Some(old) => changes.compare_topics(old, topic),
-                None => {
-                    changes.topics_created.push(topic.clone());
-                    for (index, state) in &topic.partitions {
-                        changes.push(topic, *index, None, Some(state.clone()));
+        for (_, old, new) in before.topic_differences(after) {
+            match (old, new) {
+                (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
+                (Some(old), Some(new)) => changes.compare_topics(old, new),
+                (None, Some(new)) => {
+                    changes.topics_created.push(new.clone());
+                    for (index, state) in &new.partitions {
+                        changes.push(new, *index, None, Some(state.clone()));
                     }
                 }
+                (Some(old), None) => changes.topics_deleted.push(old.clone()),
+                (None, None) => {}
             }
         }
-        for topic in before.topics().filter(|topic| after.topic(topic.id).is_none()) {
-            changes.topics_deleted.push(topic.clone());
+        for topic in changes.topics_deleted.clone() {
             for (index, state) in &topic.partitions {
-                changes.push(topic, *index, Some(state.clone()), None);
+                changes.push(&topic, *index, Some(state.clone()), None);
             }
         }
         changes
@@ -98,11 +99,7 @@ fn changed_brokers(before: &Image, after: &Image) -> Vec<NodeId> {
 }
 
 fn changed_configs(before: &Image, after: &Image) -> Vec<ConfigResource> {
-    let resources: BTreeSet<&ConfigResource> = before
-        .config_resources()
-        .chain(after.config_resources())
-        .map(|(resource, _)| resource)
-        .collect();
-    let differs = |resource: &&ConfigResource| before.configs(resource) != after.configs(resource);
-    resources.into_iter().filter(differs).cloned().collect()
+    let found = before.config_differences(after).into_iter();
+    let differ = found.filter(|(_, old, new)| old != new);
+    differ.map(|(resource, _, _)| resource.clone()).collect()
 }

@@ -2,9 +2,11 @@
 //!
 //! Promises: only [`Image::apply`] (and what is built on it) changes an image, and it never
 //! refuses; equal records in equal order give equal images; cloning costs a few reference counts,
-//! and the first change after it copies only one level of the map that it touches.
+//! and what the first change after it costs hardly grows with the number of topics: images share what
+//! they have in common (`ChunkMap`).
 //! Does not: check the rules. Records come from decisions that have.
 
+use crate::chunk_map::{ChunkMap, Difference};
 use crate::{Broker, ConfigResource, ConfigValues, Partition, Record, Topic, names};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -25,11 +27,11 @@ pub struct Image {
     cluster_id: Option<String>,
     brokers: Arc<BTreeMap<NodeId, Arc<Broker>>>,
     last_broker_epoch: BrokerEpoch,
-    topics: Arc<BTreeMap<TopicId, Arc<Topic>>>,
-    topic_ids: Arc<BTreeMap<String, TopicId>>,
+    topics: Arc<ChunkMap<TopicId, Arc<Topic>>>,
+    topic_ids: Arc<ChunkMap<String, TopicId>>,
     /// Names that could collide, by what they collide on.
-    collisions: Arc<BTreeMap<String, String>>,
-    configs: Arc<BTreeMap<ConfigResource, Arc<ConfigValues>>>,
+    collisions: Arc<ChunkMap<String, String>>,
+    configs: Arc<ChunkMap<ConfigResource, Arc<ConfigValues>>>,
     next_producer_id: ProducerId,
 }
 
@@ -128,10 +130,15 @@ impl Image {
     fn apply_config(&mut self, resource: &ConfigResource, name: &str, value: Option<&str>) {
         let configs = Arc::make_mut(&mut self.configs);
         match value {
-            Some(value) => {
-                let values = configs.entry(resource.clone()).or_default();
-                Arc::make_mut(values).insert(name.to_owned(), value.to_owned());
-            }
+            Some(value) => match configs.get_mut(resource) {
+                Some(values) => {
+                    Arc::make_mut(values).insert(name.to_owned(), value.to_owned());
+                }
+                None => {
+                    let values = ConfigValues::from([(name.to_owned(), value.to_owned())]);
+                    configs.insert(resource.clone(), Arc::new(values));
+                }
+            },
             None => {
                 let Some(values) = configs.get_mut(resource) else { return };
                 Arc::make_mut(values).remove(name);
@@ -198,7 +205,7 @@ impl Image {
 
     /// Topics in order of name, from this name (inclusive) on: for paged listings.
     pub fn topics_from<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Arc<Topic>> {
-        let ids = self.topic_ids.range(name.to_owned()..);
+        let ids = self.topic_ids.range_from(name);
         ids.filter_map(|(_, id)| self.topics.get(id))
     }
 
@@ -286,9 +293,35 @@ impl Image {
         if let Some(value) = own(ConfigResource::Topic(topic.name.clone())) {
             return value;
         }
+        // They stand together: topics that have values of their own are not looked at.
+        let first = ConfigResource::Broker(NodeId(i32::MIN));
+        let from_first = self.configs.range_from(&first).map(|(resource, _)| resource);
         let is_broker = |resource: &&ConfigResource| matches!(resource, ConfigResource::Broker(_));
-        let brokers = self.configs.keys().filter(is_broker).cloned().filter_map(own);
+        let brokers = from_first.take_while(is_broker).cloned().filter_map(own);
         brokers.fold(own(ConfigResource::ClusterDefault).unwrap_or(1), usize::min)
+    }
+
+    /// Topics that may differ in a later image, in order of id, as they are here and there. Costs what
+    /// has changed.
+    pub(crate) fn topic_differences<'a>(
+        &'a self,
+        later: &'a Image,
+    ) -> Vec<Difference<'a, TopicId, Arc<Topic>>> {
+        match Arc::ptr_eq(&self.topics, &later.topics) {
+            true => Vec::new(),
+            false => self.topics.differences(&later.topics),
+        }
+    }
+
+    /// Resources whose values may differ in a later image, in order.
+    pub(crate) fn config_differences<'a>(
+        &'a self,
+        later: &'a Image,
+    ) -> Vec<Difference<'a, ConfigResource, Arc<ConfigValues>>> {
+        match Arc::ptr_eq(&self.configs, &later.configs) {
+            true => Vec::new(),
+            false => self.configs.differences(&later.configs),
+        }
     }
 
     /// The first producer id that no block holds yet.

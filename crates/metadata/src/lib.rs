@@ -20,6 +20,7 @@
 
 mod broker;
 mod changes;
+mod chunk_map;
 mod codec;
 mod command;
 mod config;
