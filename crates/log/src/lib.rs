@@ -42,6 +42,7 @@ mod removal;
 mod segment;
 mod sync;
 mod tail;
+mod threads;
 mod transaction_index;
 mod walk;
 

@@ -35,7 +35,7 @@ use types::{BrokerEpoch, DirectoryId, Offset, Timestamp, TopicId, TopicPartition
 
 /// How to open.
 pub struct LogManagerOptions {
-    /// `num.recovery.threads.per.data.dir`.
+    /// `num.recovery.threads.per.data.dir`, on which new partitions are made, too.
     pub recovery_threads: usize,
     /// A topic's configuration, by name.
     pub config_of: Arc<dyn Fn(&str) -> LogConfig + Send + Sync>,
@@ -128,6 +128,8 @@ pub struct LogManager {
     /// Logs whose recovery points moved while they were opened, and are not checkpointed yet.
     synced_at_start: AtomicUsize,
     started: Timestamp,
+    /// On which partitions are made.
+    threads: usize,
 }
 
 impl LogManager {
@@ -195,6 +197,7 @@ impl LogManager {
             files,
             synced_at_start: AtomicUsize::new(synced),
             started: options.now,
+            threads: options.recovery_threads,
         };
         Ok((manager, report))
     }

@@ -719,12 +719,11 @@ fn open_logs(core: &BrokerCore, wall: types::Timestamp) -> Result<OpenedLogs, St
         .map_err(|error| error.to_string())?;
     let directory_ids = dirs.directory_ids();
     let previous = dirs.previous_broker_epoch();
-    let node = core.config.clone();
+    // No topic's own settings are known yet: all open by the same ones.
+    let config = TopicSettings::new(&Image::default(), &core.config).of("").1;
     let options = LogManagerOptions {
         recovery_threads: storage.recovery_threads_per_dir as usize,
-        config_of: Arc::new(move |topic| {
-            log_config(&topic_config(&Image::default(), &node, topic), &node)
-        }),
+        config_of: Arc::new(move |_| config.clone()),
         now: wall,
         open_files_max: storage.open_files_max as usize,
     };

@@ -41,7 +41,7 @@ pub(super) const KEYS: &[Key] = &[
     key("log.local.retention.ms", Long, "-2", "Default of `local.retention.ms`.").min(-2).ms().dynamic().later(),
     key("log.dir.failure.timeout.ms", Long, "30000", "How long the controller may take to accept the failure of a log directory before the broker stops.").min(1).ms().later(),
     key("message.max.bytes", Int, "1048588", "Default of `max.message.bytes`.").min(0).bytes().dynamic(),
-    key("num.recovery.threads.per.data.dir", Int, "2", "Threads per log directory that recover logs at the start.").min(1),
+    key("num.recovery.threads.per.data.dir", Int, "2", "Threads that recover logs at the start, for each log directory, and that make those of new partitions.").min(1),
     key("producer.id.expiration.ms", Int, "86400000", "How long a partition remembers an idempotent producer that it does not hear of. Counted by a clock that does not jump, while the broker runs; timestamps of records do not matter.").min(1).ms(),
     key("producer.id.expiration.check.interval.ms", Int, "600000", "How often idle idempotent producers are looked for.").min(1).ms(),
     key("log.cleaner.enable", Boolean, "true", "Whether compaction runs."),

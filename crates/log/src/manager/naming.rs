@@ -8,9 +8,10 @@
 //!   its new name is;
 //! - a new partition finds no offsets of an older one of its name in the checkpoints.
 
-use super::{Entry, LogManager};
+use super::{Dir, Entry, LogManager};
 use crate::dir_checkpoints::DirCheckpoints;
 use crate::names::{DELETE_DIR, STRAY_DIR, aside_dir, partition_dir};
+use crate::threads::on_threads;
 use crate::{LogConfig, LogDirError, LogHandle, OpenLog, OpenLogError, RemovalJob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -33,6 +34,16 @@ pub struct FoundLogs {
     pub logs: Vec<Result<LogHandle, LogDirError>>,
     /// Directories that failed on the way, besides those that these errors name.
     pub failed: Vec<LogDirError>,
+}
+
+/// How many partitions are to be made in each directory.
+type Planned = BTreeMap<usize, usize>;
+
+/// Where a partition is to be made.
+struct Place {
+    dir: usize,
+    topic_id: TopicId,
+    open: OpenLog,
 }
 
 /// A partition that was made, and whose name is not synced yet.
@@ -66,13 +77,33 @@ impl LogManager {
     }
 
     /// [`LogManager::get_or_create`] for many: what costs the same for one and for all of them is done
-    /// once.
+    /// once, and what waits for the disk waits on several threads.
     pub fn get_or_create_all(&self, wanted: &[WantedLog]) -> FoundLogs {
         let _one = self.naming();
         let failed = self.forget_offsets(wanted);
+        let mut logs: BTreeMap<usize, Result<LogHandle, LogDirError>> = BTreeMap::new();
+        let (mut places, mut planned) = (Vec::new(), Planned::new());
+        for (index, one) in wanted.iter().enumerate() {
+            if let Some(log) = self.known(one) {
+                logs.insert(index, Ok(log));
+                continue;
+            }
+            match self.place(one, &mut planned) {
+                Ok(place) => places.push((index, place)),
+                Err(error) => {
+                    logs.insert(index, Err(error));
+                }
+            }
+        }
+        let make = |(index, place): (usize, Place)| (index, place.dir, self.make(place));
         let mut made = Vec::new();
-        let mut logs: Vec<Result<LogHandle, LogDirError>> =
-            wanted.iter().map(|one| self.get_or_make_unsynced(one, &mut made)).collect();
+        for (index, dir, log) in on_threads(self.threads, places, make) {
+            if log.is_ok() {
+                made.push(Made { partition: wanted[index].partition.clone(), dir });
+            }
+            logs.insert(index, log);
+        }
+        let mut logs: Vec<Result<LogHandle, LogDirError>> = logs.into_values().collect();
         let lost = self.sync_made(&made);
         for (one, log) in wanted.iter().zip(&mut logs) {
             if let Some(error) = lost.get(&one.partition) {
@@ -84,30 +115,31 @@ impl LogManager {
 
     /// [`LogManager::get_or_create`] for who holds `naming`.
     pub(super) fn get_or_make(&self, wanted: &WantedLog) -> Result<LogHandle, LogDirError> {
-        let mut made = Vec::new();
-        let log = self.get_or_make_unsynced(wanted, &mut made)?;
-        match self.sync_made(&made).remove(&wanted.partition) {
+        if let Some(log) = self.known(wanted) {
+            return Ok(log);
+        }
+        let place = self.place(wanted, &mut Planned::new())?;
+        let made = Made { partition: wanted.partition.clone(), dir: place.dir };
+        let log = self.make(place)?;
+        match self.sync_made(&[made]).remove(&wanted.partition) {
             Some(error) => Err(error),
             None => Ok(log),
         }
     }
 
-    fn get_or_make_unsynced(
-        &self,
-        wanted: &WantedLog,
-        made: &mut Vec<Made>,
-    ) -> Result<LogHandle, LogDirError> {
+    fn known(&self, wanted: &WantedLog) -> Option<LogHandle> {
+        let state = self.state();
+        let entry = state.logs.get(&wanted.partition);
+        entry.filter(|entry| entry.topic_id == wanted.topic_id).map(|entry| entry.log.clone())
+    }
+
+    /// Makes room for a partition that is not there.
+    fn place(&self, wanted: &WantedLog, planned: &mut Planned) -> Result<Place, LogDirError> {
         let (partition, topic_id) = (&wanted.partition, wanted.topic_id);
-        let known = self.state().logs.get(partition).cloned();
-        match known {
-            Some(entry) if entry.topic_id == topic_id => return Ok(entry.log),
-            Some(_) => {
-                self.rename_aside(partition, STRAY_DIR)?;
-            }
-            None => {}
-        }
+        // One of another topic id.
+        self.rename_aside(partition, STRAY_DIR)?;
         self.clear_closed(partition, topic_id)?;
-        let (dir, log_dir, checkpoints) = self.choose_dir(wanted.directory)?;
+        let (dir, log_dir, checkpoints) = self.choose_dir(wanted.directory, planned)?;
         self.clear_way(partition, &log_dir)?;
         let forgotten = checkpoints.forget(std::slice::from_ref(partition), || self.names_in(dir));
         let failed = |error| LogDirError::new(&log_dir, "write checkpoints", error);
@@ -115,7 +147,7 @@ impl LogManager {
         self.forget_missing(|missing| missing == partition)?;
         let open = OpenLog {
             disk: self.disk.clone(),
-            log_dir: log_dir.clone(),
+            log_dir,
             partition: partition.clone(),
             config: wanted.config.clone(),
             now: self.started,
@@ -126,10 +158,18 @@ impl LogManager {
             recovery_points: checkpoints,
             files: self.files.of_dir(dir),
         };
+        *planned.entry(dir).or_default() += 1;
+        Ok(Place { dir, topic_id, open })
+    }
+
+    /// Makes a partition, whose name is not synced then.
+    fn make(&self, place: Place) -> Result<LogHandle, LogDirError> {
+        let Place { dir, topic_id, open } = place;
+        let (log_dir, partition) = (open.log_dir.clone(), open.partition.clone());
         let log = open.create_unsynced(topic_id).map_err(|error| match error {
             OpenLogError::Io(error) => {
                 if error.is_no_space() {
-                    self.remove_half_made(&log_dir, partition);
+                    self.remove_half_made(&log_dir, &partition);
                 }
                 self.fenced(error)
             }
@@ -139,8 +179,13 @@ impl LogManager {
             }
         })?;
         let entry = Entry { topic_id, log: LogHandle::new(log), dir };
-        self.state().insert(partition.clone(), entry.clone());
-        made.push(Made { partition: partition.clone(), dir });
+        let mut state = self.state();
+        if !state.dirs[dir].online {
+            // Another one of those that are made has found that out.
+            let error = io::Error::other("the log directory is offline");
+            return Err(LogDirError::new(&log_dir, "make a partition", error));
+        }
+        state.insert(partition, entry.clone());
         Ok(entry.log)
     }
 
@@ -207,12 +252,16 @@ impl LogManager {
     fn choose_dir(
         &self,
         wanted: Option<DirectoryId>,
+        planned: &Planned,
     ) -> Result<(usize, PathBuf, Arc<DirCheckpoints>), LogDirError> {
         let state = self.state();
         let dirs = &state.dirs;
         let online = || dirs.iter().enumerate().filter(|(_, dir)| dir.online);
         let asked = online().find(|(_, dir)| Some(dir.id) == wanted);
-        let fewest = || online().min_by_key(|(_, dir)| dir.partitions);
+        let partitions = |(index, dir): &(usize, &Dir)| {
+            dir.partitions + planned.get(index).copied().unwrap_or_default()
+        };
+        let fewest = || online().min_by_key(partitions);
         match asked.or_else(fewest) {
             Some((index, dir)) => Ok((index, dir.path.clone(), dir.checkpoints.clone())),
             None => {
