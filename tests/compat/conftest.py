@@ -10,6 +10,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 import record  # noqa: E402
+from alone import Alone  # noqa: E402
 from clients.confluent import ConfluentAdmin  # noqa: E402
 from harness import Cluster  # noqa: E402
 from harness.kafka import VERSION, warm_tools  # noqa: E402
@@ -54,10 +55,17 @@ def cluster(system, request):
 def pytest_runtest_makereport(item, call):
     """Shows the nodes' last words beside a failure."""
     report = (yield).get_result()
-    cluster = item.funcargs.get("cluster")
+    cluster = item.funcargs.get("cluster") or item.funcargs.get("alone")
     if report.failed and cluster is not None:
         for id in cluster.nodes:
             report.sections.append((f"node {id}", cluster.log_tail(id, 15)))
+
+
+@pytest.fixture(scope="session")
+def alone(system):
+    """One node, for what is asked of it by raw requests."""
+    with Alone(system) as node:
+        yield node
 
 
 @pytest.fixture

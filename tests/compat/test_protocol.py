@@ -13,7 +13,7 @@ from clients.confluent import Confluent, ConfluentAdmin
 from clients.java import TOOLS, run
 from harness import protocol
 
-# What Apache Kafka 4.2 advertises: api -> [min, max]. OTTLA_WRITE_GOLDEN=1 with `--system kafka`
+# What Apache Kafka 4.4 advertises: api -> [min, max]. OTTLA_WRITE_GOLDEN=1 with `--system kafka`
 # writes it.
 GOLDEN = Path(__file__).parent / "golden" / "api_versions.json"
 # Where Ottla ends earlier, since the last version is for something that it does not have.

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-VERSION = "4.2.0"
+VERSION = "4.4.0"
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / f"kafka-{VERSION}"
 # The tools' classes, loaded and checked: halves the time that a tool takes to start.
 CLASSES = CACHE / "tools.jsa"
