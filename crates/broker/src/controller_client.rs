@@ -21,7 +21,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tonic::transport::Channel;
-use types::{MetadataVersion, Monotonic};
+use types::{MetadataVersion, Monotonic, host_port};
 
 /// How long [`ControllerClient::submit`] tries; an election fits in several times.
 pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -262,17 +262,20 @@ pub fn configured_addresses(config: &config::NodeConfig) -> Vec<String> {
         let (local, others): (Vec<_>, Vec<_>) =
             voters.partition(|voter| voter.node_id == config.node_id);
         let all = local.into_iter().chain(others);
-        return all.map(|voter| format!("{}:{}", voter.host, voter.port)).collect();
+        return all.map(|voter| host_port(&voter.host, voter.port)).collect();
     }
     if !quorum.bootstrap.is_empty() {
-        return quorum.bootstrap.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+        return quorum.bootstrap.iter().map(|(host, port)| host_port(host, port)).collect();
     }
     let own = config.network.listeners.iter();
     let own = own.filter(|listener| listener.role == config::ListenerRole::Controller);
     own.map(|listener| {
-        let anywhere = listener.host.is_empty() || listener.host == "0.0.0.0";
-        let host = if anywhere { "127.0.0.1" } else { listener.host.as_str() };
-        format!("{host}:{}", listener.port)
+        let host = match listener.host.as_str() {
+            "" | "0.0.0.0" => "127.0.0.1",
+            "::" => "::1",
+            host => host,
+        };
+        host_port(host, listener.port)
     })
     .collect()
 }

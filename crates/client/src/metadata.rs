@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use types::{ErrorCode, LeaderEpoch, NodeId, PartitionIndex, TopicId};
+use types::{ErrorCode, LeaderEpoch, NodeId, PartitionIndex, TopicId, host_port};
 use wire::StrBytes;
 use wire::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition,
@@ -63,11 +63,6 @@ impl Broker {
     pub fn addr(&self) -> String {
         host_port(&self.host, self.port)
     }
-}
-
-/// `host:port`, with brackets around an IPv6 address.
-pub(crate) fn host_port(host: &str, port: i32) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// An error code as an option; a code unknown to this client counts as a server error.

@@ -2,6 +2,7 @@
 
 use crate::ConfigError;
 use crate::key::split_list;
+use types::host_port;
 
 /// What a listener speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +51,7 @@ impl SecurityProtocol {
 pub struct Listener {
     /// In capitals, as Kafka has it.
     pub name: String,
-    /// Empty or `0.0.0.0`: all interfaces.
+    /// Empty, `0.0.0.0` or `::`: all interfaces. An IPv6 address has no brackets.
     pub host: String,
     /// 0: any free one.
     pub port: u16,
@@ -64,7 +65,7 @@ impl Listener {
     /// `host:port` to bind; all interfaces where no host is given.
     pub fn bind_addr(&self) -> String {
         let host = if self.host.is_empty() { "0.0.0.0" } else { &self.host };
-        format!("{host}:{}", self.port)
+        host_port(host, self.port)
     }
 }
 
@@ -83,7 +84,7 @@ impl HttpListener {
     /// `host:port` to bind.
     pub fn bind_addr(&self) -> String {
         let host = if self.host.is_empty() { "0.0.0.0" } else { &self.host };
-        format!("{host}:{}", self.port)
+        host_port(host, self.port)
     }
 }
 
@@ -92,12 +93,13 @@ impl HttpListener {
 pub struct Endpoint {
     /// The listener's name.
     pub name: String,
+    /// An IPv6 address has no brackets: clients are told it as it stands.
     pub host: String,
     /// 0: the port that the listener of this name was bound to.
     pub port: u16,
 }
 
-/// Splits `host:port`, `:port` or `[v6]:port`.
+/// Splits `host:port`, `:port` or `[v6]:port`; the host loses its brackets.
 pub(crate) fn parse_host_port(key: &'static str, text: &str) -> Result<(String, u16), ConfigError> {
     let invalid = |reason: &str| ConfigError::InvalidValue {
         name: key.to_owned(),
@@ -106,8 +108,11 @@ pub(crate) fn parse_host_port(key: &'static str, text: &str) -> Result<(String, 
     };
     let (host, port) = text.rsplit_once(':').ok_or_else(|| invalid("must be host:port"))?;
     let port = port.parse::<u16>().map_err(|_| invalid("the port must be 0 to 65535"))?;
-    let is_v6 = host.starts_with('[') && host.ends_with(']');
-    if !is_v6 && host.contains([':', '/', ' ']) {
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if let Some(v6) = v6.filter(|host| host.contains(':')) {
+        return Ok((v6.to_owned(), port));
+    }
+    if host.contains([':', '/', ' ', '[', ']']) {
         return Err(invalid(
             "the host must be a name, an IPv4 address or an IPv6 address in brackets",
         ));

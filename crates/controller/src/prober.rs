@@ -80,7 +80,7 @@ impl Prober {
             None => &broker.endpoints[..],
         };
         let connects = endpoints.iter().map(|endpoint| async move {
-            let address = format!("{}:{}", endpoint.host, endpoint.port);
+            let address = types::host_port(&endpoint.host, endpoint.port);
             let connect = self.env.net.connect(&address);
             match tokio::time::timeout(PROBE_TIMEOUT, connect).await {
                 Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,

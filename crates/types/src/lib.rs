@@ -5,12 +5,14 @@
 //! Does not: parse protocols or hold rules.
 
 mod error_code;
+mod host_port;
 mod ids;
 mod limits;
 mod time;
 mod uuid;
 
 pub use error_code::ErrorCode;
+pub use host_port::{host_port, split_host_port};
 pub use ids::*;
 pub use limits::*;
 pub use time::{Monotonic, Timestamp};

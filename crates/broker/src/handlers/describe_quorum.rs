@@ -2,7 +2,7 @@
 
 use super::RequestContext;
 use rpc::controller::{DescribeQuorumResponse as Quorum, QuorumMember};
-use types::{ErrorCode, Uuid};
+use types::{ErrorCode, Uuid, split_host_port};
 use wire::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, Listener, Node, ReplicaState,
     ResponsePartitionData, ResponseTopicData,
@@ -71,14 +71,10 @@ fn state(member: &QuorumMember, tells_directories: bool) -> ReplicaState {
 }
 
 fn node(member: &QuorumMember) -> Node {
-    let (host, port) = member.address.rsplit_once(':').unwrap_or((&member.address, "0"));
+    let (host, port) = split_host_port(&member.address).unwrap_or((&member.address, 0));
     Node {
         node_id: member.node_id,
-        listeners: vec![Listener {
-            name: CONTROLLER.into(),
-            host: host.into(),
-            port: port.parse().unwrap_or(0),
-        }],
+        listeners: vec![Listener { name: CONTROLLER.into(), host: host.into(), port }],
     }
 }
 
@@ -112,6 +108,9 @@ mod tests {
         };
         let listener = node(&member).listeners.remove(0);
         assert_eq!((&*listener.host, listener.port), ("host", 9093));
+        let listener = node(&QuorumMember { address: "[::1]:9093".to_owned(), ..member.clone() });
+        let listener = &listener.listeners[0];
+        assert_eq!((&*listener.host, listener.port), ("::1", 9093));
         assert_eq!(state(&member, true).replica_directory_id, Uuid([7; 16]));
     }
 

@@ -96,5 +96,5 @@ pub fn leader_config(topic: &TopicConfig, node: &NodeConfig) -> LeaderConfig {
 /// host:port of the listener by which a broker serves replica streams.
 pub fn replica_address(image: &Image, broker: NodeId, node: &NodeConfig) -> Option<String> {
     let endpoint = crate::registration::replica_endpoint(image.broker(broker)?, node)?;
-    Some(format!("{}:{}", endpoint.host, endpoint.port))
+    Some(types::host_port(&endpoint.host, endpoint.port))
 }

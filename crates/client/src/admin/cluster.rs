@@ -1,6 +1,6 @@
 //! The cluster itself: brokers, metadata quorum.
 
-use types::{DirectoryId, NodeId};
+use types::{DirectoryId, NodeId, host_port};
 use wire::describe_cluster::DescribeClusterRequest;
 use wire::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, PartitionData, ReplicaState, TopicData,
@@ -8,7 +8,7 @@ use wire::describe_quorum::{
 
 use crate::client::Client;
 use crate::error::{ClientError, check};
-use crate::metadata::{Broker, host_port};
+use crate::metadata::Broker;
 
 /// The topic name by which DescribeQuorum knows the metadata log.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -83,7 +83,7 @@ fn quorum(response: DescribeQuorumResponse) -> Result<QuorumDescription, ClientE
     check(partition.error_code, partition.error_message.as_deref())?;
     let endpoints = response.nodes.into_iter().map(|node| {
         let listeners = node.listeners.into_iter().map(|listener| {
-            format!("{}://{}", listener.name, host_port(&listener.host, i32::from(listener.port)))
+            format!("{}://{}", listener.name, host_port(&listener.host, listener.port))
         });
         (NodeId(node.node_id), listeners.collect())
     });

@@ -168,7 +168,7 @@ fn advertised(values: &Values<'_>, listeners: &[Listener]) -> Result<Vec<Endpoin
 }
 
 fn is_any(host: &str) -> bool {
-    matches!(host, "" | "0.0.0.0" | "[::]")
+    matches!(host, "" | "0.0.0.0" | "::")
 }
 
 fn check_inter_broker(values: &Values<'_>, listeners: &[Listener]) -> Result<(), ConfigError> {

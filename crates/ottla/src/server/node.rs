@@ -330,7 +330,7 @@ impl<'a> Node<'a> {
         let config = self.config();
         let own = config.quorum.voters.iter().find(|voter| voter.node_id == config.node_id);
         if let Some(voter) = own {
-            return format!("{}:{}", voter.host, voter.port);
+            return types::host_port(&voter.host, voter.port);
         }
         let listener =
             config.listener(ListenerRole::Controller).or(config.listener(ListenerRole::Grpc));
@@ -348,7 +348,7 @@ impl<'a> Node<'a> {
         // A port that was taken was replaced, unless it was advertised on purpose.
         let given = self.config().properties.contains("advertised.listeners") && port != 0;
         let port = if given { port } else { bound.map_or(port, |(_, address)| address.port()) };
-        format!("{host}:{port}")
+        types::host_port(host, port)
     }
 
     fn quorum_source(&self) -> QuorumSource {
@@ -358,7 +358,7 @@ impl<'a> Node<'a> {
         }
         let voters = quorum.voters.iter().map(|voter| controller::Voter {
             node_id: voter.node_id,
-            address: format!("{}:{}", voter.host, voter.port),
+            address: types::host_port(&voter.host, voter.port),
         });
         QuorumSource::Voters(voters.collect())
     }
@@ -368,12 +368,12 @@ impl<'a> Node<'a> {
         let own_port = self.local_controller().map(|address| address.port());
         let advertised = &self.config().network.advertised;
         let is_own_host = |host: &str| {
-            let own = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+            let own = ["localhost", "127.0.0.1", "::1"].contains(&host);
             own || advertised.iter().any(|endpoint| endpoint.host == host)
         };
         let all = self.config().quorum.bootstrap.iter();
         let others = all.filter(|(host, port)| Some(*port) != own_port || !is_own_host(host));
-        others.map(|(host, port)| format!("{host}:{port}")).collect()
+        others.map(|(host, port)| types::host_port(host, port)).collect()
     }
 
     /// This node's own controller, on this machine.
@@ -391,7 +391,7 @@ impl<'a> Node<'a> {
         let mut all: Vec<String> =
             self.local_controller().iter().map(SocketAddr::to_string).collect();
         let others = quorum.voters.iter().filter(|voter| voter.node_id != self.config().node_id);
-        all.extend(others.map(|voter| format!("{}:{}", voter.host, voter.port)));
+        all.extend(others.map(|voter| types::host_port(&voter.host, voter.port)));
         if quorum.voters.is_empty() {
             all.extend(self.other_controllers());
         }
