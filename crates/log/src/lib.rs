@@ -63,7 +63,7 @@ pub use partition::{
     ScrubCursor, Scrubbed,
 };
 pub use producers::{BatchMark, ProducerEntry, Producers};
-pub use read::{ReadPlan, TimestampOffset, TimestampSearch};
+pub use read::{Behind, ReadPlan, TimestampOffset, TimestampSearch};
 pub use removal::RemovalJob;
 pub use sync::{SyncJob, Synced};
 pub use tail::TailLimits;

@@ -12,6 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use types::{LeaderEpoch, Offset, Timestamp};
 
+/// What a reader that gets a stretch of batches could wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Behind {
+    /// Nothing can be read there yet, or it is not known.
+    Nothing,
+    /// A batch of the same segment, for which there was no room.
+    Batch,
+    /// The next segment: a read never crosses over.
+    Segment,
+}
+
 /// A stretch of whole batches in one segment file.
 ///
 /// The file is written at its end only, and lives for as long as the plan does, whatever becomes of
@@ -28,6 +39,7 @@ pub struct ReadPlan {
     file: Arc<dyn File>,
     start_offset: Offset,
     range: Range<u64>,
+    behind: Behind,
     /// Of the segment: how often its file was cut, and how often it had been at planning.
     cuts: Arc<AtomicU64>,
     cuts_planned: u64,
@@ -46,7 +58,17 @@ impl ReadPlan {
         };
         let cuts = segment.cuts.clone();
         let cuts_planned = cuts.load(Ordering::SeqCst);
-        Ok(ReadPlan { file, start_offset, range, cuts, cuts_planned })
+        let behind = Behind::Nothing;
+        Ok(ReadPlan { file, start_offset, range, behind, cuts, cuts_planned })
+    }
+
+    pub(crate) fn with_behind(self, behind: Behind) -> ReadPlan {
+        ReadPlan { behind, ..self }
+    }
+
+    /// What could be read behind it at planning.
+    pub fn behind(&self) -> Behind {
+        self.behind
     }
 
     /// Reads the batches: whole ones, of which the first holds the asked offset (its base offset

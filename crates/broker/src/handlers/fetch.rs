@@ -8,7 +8,7 @@
 use super::leaders::{FETCH_HINTS, LeaderHints};
 use super::{FetchSource, RequestContext};
 use crate::replica::{ConsumerRead, FetchWait, Partition, PlannedRead};
-use log::ReadPlan;
+use log::{Behind, ReadPlan};
 use metadata::Image;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,9 @@ const TOPIC_IDS_FROM: i16 = 13;
 const FOLLOWERS_FROM: i16 = 11;
 /// A consumer's replica id, and that of a debugging consumer, which sees the same.
 const CONSUMERS: [i32; 2] = [-1, -2];
+/// The session epochs of a request that names all of its partitions (KIP-227): 0 asks for a
+/// session, -1 wants none or ends one. Any other goes on with a session, whatever its id.
+const WHOLE_FETCH_EPOCHS: [i32; 2] = [0, -1];
 /// Up to this size, a partition's records are read at once: one write then carries them with the
 /// response around them.
 const SMALL_BYTES: usize = 64 * 1024;
@@ -56,9 +59,10 @@ pub async fn handle(
     }
     let image = ctx.broker.image.load();
     let wait_max = Duration::from_millis(request.max_wait_ms.max(0) as u64);
-    let bytes_min = request.min_bytes.max(0) as usize;
     let bytes_max = request.max_bytes.max(0) as usize;
     let bytes_max = bytes_max.min(ctx.broker.config.requests.fetch_max_bytes as usize);
+    // More than may be sent is not waited for.
+    let bytes_min = (request.min_bytes.max(0) as usize).min(bytes_max);
     let topics = wanted(ctx, &image, request);
     let planned = poll(&topics, bytes_min, bytes_max, wait_max).await;
     respond(ctx, &image, topics, planned)
@@ -71,7 +75,7 @@ fn check(ctx: &RequestContext, request: &FetchRequest) -> Result<(), ErrorCode> 
         return Err(ErrorCode::InvalidRequest);
     }
     // No session was ever given, so no session can go on.
-    if request.session_id != 0 && request.session_epoch > 0 {
+    if !WHOLE_FETCH_EPOCHS.contains(&request.session_epoch) {
         return Err(ErrorCode::FetchSessionIdNotFound);
     }
     Ok(())
@@ -176,19 +180,28 @@ async fn poll(
 fn plan(topics: &[WantedTopic], bytes_min: usize, bytes_max: usize) -> (Planned, bool) {
     let mut left = bytes_max;
     let mut total = 0;
+    let mut ready = 0;
     let mut is_urgent = false;
     let mut plan_one = |wanted: &Wanted| {
         let partition = wanted.target.as_ref().map_err(|code| *code)?;
         let read = ConsumerRead {
             max_bytes: wanted.read.max_bytes.min(left),
-            // The first batch of a response goes whatever its size (KIP-74).
-            min_one_batch: total == 0 && left > 0,
+            // The first batch of a response goes whatever its size (KIP-74), also where no byte is
+            // allowed.
+            min_one_batch: total == 0,
             ..wanted.read
         };
         let planned = partition.plan_read(&read)?;
         let len = planned.plan.as_ref().map_or(0, |plan| plan.len());
         total += len;
         left = left.saturating_sub(len);
+        // What cannot get any fuller is not waited for: batches stay whole, and a read ends with its
+        // segment.
+        ready += match planned.plan.as_ref().map(ReadPlan::behind) {
+            Some(Behind::Batch) => len.max(read.max_bytes),
+            Some(Behind::Segment) => len.max(bytes_min),
+            Some(Behind::Nothing) | None => len,
+        };
         Ok(planned)
     };
     let mut all = Vec::with_capacity(topics.len());
@@ -201,7 +214,7 @@ fn plan(topics: &[WantedTopic], bytes_min: usize, bytes_max: usize) -> (Planned,
         }
         all.push(planned);
     }
-    let is_enough = is_urgent || total >= bytes_min || topics.is_empty();
+    let is_enough = is_urgent || ready >= bytes_min || topics.is_empty();
     (all, is_enough)
 }
 

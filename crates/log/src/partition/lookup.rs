@@ -4,7 +4,7 @@ use super::PartitionLog;
 use crate::damage::Damage;
 use crate::read::{SearchGoal, SearchPart};
 use crate::walk::{Found, WalkError};
-use crate::{AbortedTransaction, LogDirError, ReadError, ReadPlan, TimestampSearch};
+use crate::{AbortedTransaction, Behind, LogDirError, ReadError, ReadPlan, TimestampSearch};
 use types::{Offset, Timestamp};
 
 impl PartitionLog {
@@ -53,8 +53,27 @@ impl PartitionLog {
         if end == found.position && min_one_batch {
             end = found.end();
         }
+        let behind = self.behind(index, end, upper);
         let plan = ReadPlan::new(segment, from, found.position..end);
-        plan.map_err(|error| self.io_failed(error))
+        let plan = plan.map_err(|error| self.io_failed(error))?;
+        Ok(plan.with_behind(behind))
+    }
+
+    /// What can be read behind `end` in a segment, without a look at a file.
+    fn behind(&self, index: usize, end: u64, upper: Offset) -> Behind {
+        let is_active = index + 1 == self.segments.len();
+        if end >= self.segments[index].size {
+            return if is_active { Behind::Nothing } else { Behind::Segment };
+        }
+        let is_next = || {
+            let at = self.recent.partition_point(|found| found.position < end);
+            let next = self.recent.get(at).filter(|next| next.position == end);
+            next.is_some_and(|next| next.header.end_offset() <= upper)
+        };
+        match self.segment_end(index) <= upper || (is_active && is_next()) {
+            true => Behind::Batch,
+            false => Behind::Nothing,
+        }
     }
 
     /// The first batch whose last offset is at or after `offset`, with its segment's index.

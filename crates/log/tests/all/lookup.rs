@@ -1,7 +1,7 @@
 //! Reads by offset at the edges, and searches by timestamp.
 
 use crate::support::*;
-use log::{PartitionLog, ReadError, TimestampOffset};
+use log::{Behind, PartitionLog, ReadError, TimestampOffset};
 use types::{LeaderEpoch, Offset, Timestamp};
 
 fn send(log: &mut PartitionLog, timestamps: &[i64]) {
@@ -39,6 +39,26 @@ fn reads_outside_the_log_say_where_it_is() {
     assert!(log.read_plan(Offset(3), Offset(3), 100, true).unwrap().is_empty());
     assert!(!log.read_plan(Offset(3), Offset(5), 0, true).unwrap().is_empty());
     assert!(log.read_plan(Offset(3), Offset(5), 0, false).unwrap().is_empty());
+}
+
+#[test]
+fn a_read_says_what_stands_behind_it() {
+    let mut log = World::new(small()).create();
+    while log.segment_bases().len() < 3
+        || log.segment_bases().last().unwrap().plus(4) > log.end_offset()
+    {
+        send(&mut log, &[1]);
+    }
+    let end = log.end_offset().0;
+    let behind = |from: i64, upper: i64, max_bytes| {
+        log.read_plan(Offset(from), Offset(upper), max_bytes, true).unwrap().behind()
+    };
+    assert_eq!(behind(0, end, 1), Behind::Batch, "in an old segment");
+    assert_eq!(behind(0, end, 1 << 20), Behind::Segment);
+    assert_eq!(behind(end - 3, end, 1), Behind::Batch, "in the active segment");
+    assert_eq!(behind(end - 3, end - 1, 1), Behind::Batch);
+    assert_eq!(behind(end - 3, end - 2, 1 << 20), Behind::Nothing, "the rest is above the bound");
+    assert_eq!(behind(end - 3, end, 1 << 20), Behind::Nothing);
 }
 
 #[test]
