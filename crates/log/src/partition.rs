@@ -53,7 +53,8 @@ pub struct Appended {
     pub base_offset: Offset,
     /// Inclusive.
     pub last_offset: Offset,
-    /// `Timestamp::NONE` where the topic's timestamps are CreateTime.
+    /// `Timestamp::NONE` where the topic's timestamps are CreateTime; of a duplicate the largest
+    /// timestamp of the batch.
     pub log_append_time: Timestamp,
     pub log_start_offset: Offset,
     /// The batch was appended before (the same producer, epoch and sequences): the offsets are

@@ -217,17 +217,19 @@ async fn finish(topics: Vec<Topic<Progress>>, hints: LeaderHints) -> Outcome<Pro
 
 async fn answer(index: i32, ticket: AppendTicket, hint: Hint) -> PartitionProduceResponse {
     let (appended, committed) = ticket.finish().await;
+    // Also where the replicas did not have it in time: it is in the log here.
+    let answer = PartitionProduceResponse {
+        index,
+        base_offset: appended.base_offset.0,
+        log_append_time_ms: appended.log_append_time.0,
+        log_start_offset: appended.log_start_offset.0,
+        ..Default::default()
+    };
     match committed {
-        Ok(()) => PartitionProduceResponse {
-            index,
-            base_offset: appended.base_offset.0,
-            log_append_time_ms: appended.log_append_time.0,
-            log_start_offset: appended.log_start_offset.0,
-            ..Default::default()
-        },
+        Ok(()) => answer,
         Err(code) => {
             let (partition, hints) = hint;
-            let refused = refuse(index, code.into(), None);
+            let refused = PartitionProduceResponse { error_code: code.into(), ..answer };
             with_leader(refused, &hints, &partition.id)
         }
     }
@@ -278,7 +280,8 @@ impl Admitted {
     fn try_append(self, terms: Terms) -> Result<(AppendTicket, i32), Refusal> {
         let acks = Acks::from_wire(terms.acks).ok_or(ErrorCode::InvalidRequiredAcks)?;
         let batch = self.batch.conform(&self.rules)?;
-        let ticket = self.partition.append(&batch, acks, terms.timeout, None)?;
+        let ticket =
+            self.partition.append(&batch, acks, terms.timeout, None).map_err(Refusal::of_append)?;
         Ok((ticket, batch.header().records_count))
     }
 }

@@ -30,8 +30,27 @@ pub struct Refusal {
     pub code: ErrorCode,
     pub message: Option<String>,
     pub record_errors: Vec<BatchIndexAndErrorMessage>,
-    /// The records were looked at: the answer tells the log's start, as Kafka's does.
+    /// The records or their producer were looked at: the answer tells the log's start, as Kafka's
+    /// does.
     pub tells_log_start: bool,
+}
+
+impl Refusal {
+    /// The partition did not append the records. What Kafka knows as a mistake of the client's or
+    /// the end of a leadership comes bare; all else tells the log's start.
+    pub fn of_append(code: ErrorCode) -> Refusal {
+        let is_bare = matches!(
+            code,
+            ErrorCode::UnknownTopicOrPartition
+                | ErrorCode::UnknownTopicId
+                | ErrorCode::NotLeaderOrFollower
+                | ErrorCode::MessageTooLarge
+                | ErrorCode::RecordListTooLarge
+                | ErrorCode::CorruptMessage
+                | ErrorCode::KafkaStorageError
+        );
+        Refusal { tells_log_start: !is_bare, ..code.into() }
+    }
 }
 
 impl From<ErrorCode> for Refusal {

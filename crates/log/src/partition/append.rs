@@ -70,14 +70,11 @@ impl PartitionLog {
     }
 
     fn duplicate(&self, mark: BatchMark) -> Appended {
-        let log_append_time = match self.config.timestamp_type {
-            TimestampType::CreateTime => Timestamp::NONE,
-            TimestampType::LogAppendTime => mark.timestamp,
-        };
         Appended {
             base_offset: mark.base_offset(),
             last_offset: mark.last_offset,
-            log_append_time,
+            // The largest of the batch, also where it is the producer's: as Kafka answers.
+            log_append_time: mark.timestamp,
             log_start_offset: self.start_offset,
             is_duplicate: true,
         }
