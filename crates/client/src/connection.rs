@@ -202,6 +202,7 @@ impl Connection {
         let request = ApiVersionsRequest {
             client_software_name: StrBytes::from("ottla"),
             client_software_version: StrBytes::from(env!("CARGO_PKG_VERSION")),
+            ..ApiVersionsRequest::default()
         };
         let mut version = ApiVersionsRequest::VERSIONS.1;
         loop {

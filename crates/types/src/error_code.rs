@@ -114,7 +114,7 @@ error_codes! {
     GroupIdNotFound = 69 "GROUP_ID_NOT_FOUND" false,
     FetchSessionIdNotFound = 70 "FETCH_SESSION_ID_NOT_FOUND" true,
     InvalidFetchSessionEpoch = 71 "INVALID_FETCH_SESSION_EPOCH" true,
-    ListenerNotFound = 72 "LISTENER_NOT_FOUND" false,
+    ListenerNotFound = 72 "LISTENER_NOT_FOUND" true,
     TopicDeletionDisabled = 73 "TOPIC_DELETION_DISABLED" false,
     FencedLeaderEpoch = 74 "FENCED_LEADER_EPOCH" true,
     UnknownLeaderEpoch = 75 "UNKNOWN_LEADER_EPOCH" true,
@@ -141,6 +141,7 @@ error_codes! {
     FeatureUpdateFailed = 96 "FEATURE_UPDATE_FAILED" false,
     PrincipalDeserializationFailure = 97 "PRINCIPAL_DESERIALIZATION_FAILURE" false,
     SnapshotNotFound = 98 "SNAPSHOT_NOT_FOUND" false,
+    PositionOutOfRange = 99 "POSITION_OUT_OF_RANGE" false,
     UnknownTopicId = 100 "UNKNOWN_TOPIC_ID" true,
     DuplicateBrokerRegistration = 101 "DUPLICATE_BROKER_REGISTRATION" false,
     BrokerIdNotRegistered = 102 "BROKER_ID_NOT_REGISTERED" false,
@@ -171,6 +172,13 @@ error_codes! {
     VoterNotFound = 127 "VOTER_NOT_FOUND" false,
     InvalidRegularExpression = 128 "INVALID_REGULAR_EXPRESSION" false,
     RebootstrapRequired = 129 "REBOOTSTRAP_REQUIRED" false,
+    StreamsInvalidTopology = 130 "STREAMS_INVALID_TOPOLOGY" false,
+    StreamsInvalidTopologyEpoch = 131 "STREAMS_INVALID_TOPOLOGY_EPOCH" false,
+    StreamsTopologyFenced = 132 "STREAMS_TOPOLOGY_FENCED" false,
+    ShareSessionLimitReached = 133 "SHARE_SESSION_LIMIT_REACHED" true,
+    GroupDeletionFailed = 134 "GROUP_DELETION_FAILED" false,
+    StreamsTopologyDescriptionUpdateFailed = 135 "STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED" false,
+    ControllerIdNotRegistered = 136 "CONTROLLER_ID_NOT_REGISTERED" false,
 }
 
 impl fmt::Display for ErrorCode {
@@ -182,5 +190,19 @@ impl fmt::Display for ErrorCode {
 impl From<ErrorCode> for i16 {
     fn from(code: ErrorCode) -> i16 {
         code as i16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_kafka_4_4_is_known() {
+        let codes: Vec<i16> = ErrorCode::ALL.iter().map(|code| i16::from(*code)).collect();
+        assert_eq!(codes, (-1..=136).collect::<Vec<i16>>());
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_code((*code).into()), Some(*code));
+        }
     }
 }

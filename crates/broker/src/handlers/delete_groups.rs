@@ -8,7 +8,8 @@ use wire::delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroup
 pub async fn handle(ctx: &RequestContext, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let deletions = request.groups_names.into_iter().map(|group_id| async move {
         let deleted = delete(ctx, &group_id).await;
-        DeletableGroupResult { group_id, error_code: deleted.err().map_or(0, i16::from) }
+        let error_code = deleted.err().map_or(0, i16::from);
+        DeletableGroupResult { group_id, error_code, error_message: None }
     });
     DeleteGroupsResponse { results: join_all(deletions).await, ..DeleteGroupsResponse::default() }
 }

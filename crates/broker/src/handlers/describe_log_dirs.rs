@@ -71,5 +71,7 @@ fn describe(view: &DirectoryView, disk: &dyn env::Disk, wanted: &Wanted) -> Desc
         topics: topics.into_iter().map(topic).collect(),
         total_bytes,
         usable_bytes,
+        // No directory can be closed to new partitions yet (KIP-1066).
+        is_cordoned: false,
     }
 }

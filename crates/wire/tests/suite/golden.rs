@@ -23,6 +23,7 @@ fn api_versions_request() -> ApiVersionsRequest {
     ApiVersionsRequest {
         client_software_name: "java-".into(),
         client_software_version: "4.2.0-rc".into(),
+        ..Default::default()
     }
 }
 
