@@ -14,7 +14,7 @@ pub enum Source {
     Default = 5,
 }
 
-/// One place where the value of a key is set; the first one of an entry is in force.
+/// One place where the value of a key is set.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Synonym {
     pub name: &'static str,
@@ -41,10 +41,12 @@ pub struct Entry {
 /// All topic keys, sorted by name, with the values in force for a topic. `only`: these names (an
 /// unknown one is left out, as Kafka does); `None`: all.
 pub fn describe_topic(layers: &Layers<'_>, only: Option<&[&str]>) -> Vec<Entry> {
-    listed(Key::is_topic_key, only)
-        .into_iter()
-        .map(|key| entry(key, &layers.topic_places(key), false))
-        .collect()
+    let described = listed(Key::is_topic_key, only).into_iter().map(|key| {
+        let mut places: Vec<Found> = layers.topic_place(key).into_iter().collect();
+        places.extend(layers.places_told_of_topic(key));
+        entry(key, layers.topic_value(key.name), &places, false)
+    });
+    described.collect()
 }
 
 /// All broker keys. `dynamic_only`: for the cluster-wide resource (empty name), where only values
@@ -56,14 +58,15 @@ pub fn describe_broker(
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
     for key in listed(Key::is_broker_key, only) {
-        let mut places = layers.broker_places(key);
+        let mut places = layers.places_told_of_broker(key);
         if dynamic_only {
             places.retain(|found| found.source == Source::DynamicDefaultBroker);
             if places.is_empty() {
                 continue;
             }
         }
-        entries.push(entry(key, &places, key.dynamic == Dynamic::ReadOnly));
+        let value = layers.broker_value_told(key);
+        entries.push(entry(key, value, &places, key.dynamic == Dynamic::ReadOnly));
     }
     entries
 }
@@ -77,11 +80,10 @@ fn listed(belongs: impl Fn(&Key) -> bool, only: Option<&[&str]>) -> Vec<&'static
     list
 }
 
-fn entry(key: &'static Key, places: &[Found], read_only: bool) -> Entry {
+fn entry(key: &'static Key, value: Option<String>, places: &[Found], read_only: bool) -> Entry {
     let sensitive = key.is_sensitive();
     let shown = |value: String| (!sensitive).then_some(value);
-    let first = places.first();
-    let source = first.map_or(Source::Default, |found| found.source);
+    let source = places.first().map_or(Source::Default, |found| found.source);
     let synonyms = places.iter().map(|found| Synonym {
         name: found.key.name,
         value: shown(found.raw.clone()),
@@ -89,7 +91,7 @@ fn entry(key: &'static Key, places: &[Found], read_only: bool) -> Entry {
     });
     Entry {
         name: key.name,
-        value: first.and_then(|found| shown(found.value_for(key))),
+        value: value.and_then(shown),
         source,
         is_default: source == Source::Default,
         read_only,

@@ -41,11 +41,19 @@ pub enum Valid {
     Any,
     AtLeast(i64),
     Between(i64, i64),
+    /// The same, but not 0.
+    BetweenNot0(i64, i64),
     /// For doubles.
     Ratio,
+    /// A switch that cannot be turned on, and why.
+    Off(&'static str),
     OneOf(&'static [&'static str]),
-    /// Each element of a list.
+    /// Each element of a list, none twice.
     ListOf(&'static [&'static str]),
+    /// Each element of a list; one that is named twice counts once.
+    RepeatedListOf(&'static [&'static str]),
+    /// `partition:broker` pairs, or `*` for all.
+    Replicas,
 }
 
 /// What a number counts.
@@ -259,9 +267,15 @@ impl Key {
             Valid::Any => String::new(),
             Valid::AtLeast(min) => format!("at least {min}"),
             Valid::Between(min, max) => format!("{min} to {max}"),
+            Valid::BetweenNot0(i64::MIN, i64::MAX) => "any number but 0".to_owned(),
+            Valid::BetweenNot0(min, max) => format!("{min} to {max}, but not 0"),
             Valid::Ratio => "0 to 1".to_owned(),
             Valid::OneOf(names) => format!("one of {}", names.join(", ")),
-            Valid::ListOf(names) => format!("a list of {}", names.join(", ")),
+            Valid::Off(_) => "false".to_owned(),
+            Valid::ListOf(names) | Valid::RepeatedListOf(names) => {
+                format!("a list of {}", names.join(", "))
+            }
+            Valid::Replicas => "a list of partition:broker, or *".to_owned(),
         }
     }
 
@@ -282,11 +296,11 @@ impl Key {
 
     fn problem(&self, value: &str) -> Option<String> {
         match self.kind {
-            Kind::Boolean => {
-                let known =
-                    value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
-                (!known).then(|| "must be true or false".to_owned())
-            }
+            Kind::Boolean => match (value.to_ascii_lowercase().as_str(), self.valid) {
+                ("true", Valid::Off(reason)) => Some(reason.to_owned()),
+                ("true" | "false", _) => None,
+                _ => Some("must be true or false".to_owned()),
+            },
             Kind::Short => self.number_problem(value, i64::from(i16::MIN), i64::from(i16::MAX)),
             Kind::Int => self.number_problem(value, i64::from(i32::MIN), i64::from(i32::MAX)),
             Kind::Long => self.number_problem(value, i64::MIN, i64::MAX),
@@ -307,10 +321,11 @@ impl Key {
         };
         let (min, max) = match self.valid {
             Valid::AtLeast(at_least) => (at_least.max(min), max),
-            Valid::Between(from, to) => (from.max(min), to.min(max)),
+            Valid::Between(from, to) | Valid::BetweenNot0(from, to) => (from.max(min), to.min(max)),
             _ => (min, max),
         };
         match number {
+            0 if matches!(self.valid, Valid::BetweenNot0(..)) => Some("must not be 0".to_owned()),
             n if n < min => Some(format!("must be at least {min}")),
             n if n > max => Some(format!("must be at most {max}")),
             _ => None,
@@ -328,17 +343,46 @@ impl Key {
         }
     }
 
-    fn list_problem(&self, value: &str) -> Option<String> {
-        let Valid::ListOf(names) = self.valid else { return None };
-        let elements = split_list(value);
-        if let Some(unknown) = elements.iter().find(|element| !names.contains(element)) {
-            return Some(format!("{unknown} is unknown: must be {}", self.allowed()));
-        }
-        let mut sorted = elements.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        (sorted.len() != elements.len()).then(|| "lists an element twice".to_owned())
+    fn element_problem(&self, list: &str, names: &[&str]) -> Option<String> {
+        let mut elements = list.split(',').map(str::trim);
+        let unknown = elements.find(|element| !names.contains(element))?;
+        Some(match unknown {
+            "" => "has an empty element".to_owned(),
+            unknown => format!("{unknown} is unknown: must be {}", self.allowed()),
+        })
     }
+
+    fn list_problem(&self, value: &str) -> Option<String> {
+        match self.valid {
+            Valid::ListOf(_) | Valid::RepeatedListOf(_) if value.is_empty() => None,
+            Valid::ListOf(names) => {
+                let twice = || is_repeated(value).then(|| "lists an element twice".to_owned());
+                self.element_problem(value, names).or_else(twice)
+            }
+            Valid::RepeatedListOf(names) => self.element_problem(value, names),
+            Valid::Replicas if value == "*" => None,
+            Valid::Replicas => {
+                let wrong = split_list(value).into_iter().find(|pair| !is_replica(pair))?;
+                Some(format!("{wrong} is neither * alone nor of the form partition:broker"))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_repeated(list: &str) -> bool {
+    let mut elements: Vec<&str> = list.split(',').map(str::trim).collect();
+    let count = elements.len();
+    elements.sort_unstable();
+    elements.dedup();
+    elements.len() != count
+}
+
+/// Whether it is a number, a colon and a number.
+fn is_replica(pair: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    pair.split_once(':')
+        .is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
 }
 
 /// The elements of a comma-separated value, trimmed, without empty ones.

@@ -73,12 +73,9 @@ impl<'a> Layers<'a> {
     }
 
     /// All places where a topic key is set, the strongest first; the default is the last.
-    pub(crate) fn topic_places(&self, key: &'static Key) -> Vec<Found> {
-        let mut places = Vec::new();
-        push(&mut places, key, self.topic.get(key.name).map(String::as_str), Source::Topic);
-        let synonyms: Vec<&'static Key> =
-            key.synonyms.iter().filter_map(|name| keys::find_broker(name)).collect();
-        self.push_broker_layers(&mut places, &synonyms);
+    fn topic_places(&self, key: &'static Key) -> Vec<Found> {
+        let mut places: Vec<Found> = self.topic_place(key).into_iter().collect();
+        self.push_broker_layers(&mut places, &broker_keys(key.synonyms));
         if places.last().is_none_or(|found| found.source != Source::Default) {
             push(&mut places, key, key.default, Source::Default);
         }
@@ -86,10 +83,47 @@ impl<'a> Layers<'a> {
     }
 
     /// All places where a broker key is set, the strongest first.
-    pub(crate) fn broker_places(&self, key: &'static Key) -> Vec<Found> {
+    fn broker_places(&self, key: &'static Key) -> Vec<Found> {
         let mut places = Vec::new();
         self.push_broker_layers(&mut places, &[key]);
         places
+    }
+
+    /// The topic's own value.
+    pub(crate) fn topic_place(&self, key: &'static Key) -> Option<Found> {
+        let mut places = Vec::new();
+        push(&mut places, key, self.topic.get(key.name).map(String::as_str), Source::Topic);
+        places.pop()
+    }
+
+    /// The places below a topic's own value that an answer names. As Kafka does, it begins with the
+    /// first that bears the key's first broker name: hours in a node's file, which rule a topic, are
+    /// named only beneath a value in milliseconds.
+    pub(crate) fn places_told_of_topic(&self, key: &'static Key) -> Vec<Found> {
+        key.synonyms.first().map_or(Vec::new(), |name| self.told(key.synonyms, name))
+    }
+
+    /// The same of a broker's key, with those of the keys that say it in other units.
+    pub(crate) fn places_told_of_broker(&self, key: &'static Key) -> Vec<Found> {
+        self.told(family(key), key.name)
+    }
+
+    fn told(&self, names: &[&str], first: &str) -> Vec<Found> {
+        let mut places = Vec::new();
+        self.push_broker_layers(&mut places, &broker_keys(names));
+        places.into_iter().skip_while(|found| found.key.name != first).collect()
+    }
+
+    /// What a broker's key is told to be. A dynamic value takes the place of those that a node's file
+    /// has under the other names of its family.
+    pub(crate) fn broker_value_told(&self, key: &'static Key) -> Option<String> {
+        let is_dynamic =
+            |name: &&str| self.broker.contains_key(*name) || self.cluster.contains_key(*name);
+        let overridden = family(key).iter().any(|name| is_dynamic(name));
+        match overridden && !is_dynamic(&key.name) {
+            true => key.default.map(str::to_owned),
+            false => self.broker_value(key.name),
+        }
     }
 
     fn push_broker_layers(&self, places: &mut Vec<Found>, names: &[&'static Key]) {
@@ -111,6 +145,16 @@ impl<'a> Layers<'a> {
             push(places, key, key.default, Source::Default);
         }
     }
+}
+
+fn broker_keys(names: &[&str]) -> Vec<&'static Key> {
+    names.iter().filter_map(|name| keys::find_broker(name)).collect()
+}
+
+/// The names of a broker's key and of those that say the same in other units, the strongest first.
+fn family(key: &'static Key) -> &'static [&'static str] {
+    let topic = keys::all().find(|topic| topic.synonyms.contains(&key.name));
+    topic.map_or(std::slice::from_ref(&key.name), |topic| topic.synonyms)
 }
 
 fn push(places: &mut Vec<Found>, key: &'static Key, value: Option<&str>, source: Source) {

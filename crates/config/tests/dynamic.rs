@@ -152,16 +152,68 @@ fn a_description_says_where_a_value_comes_from() {
     assert_eq!((entries[0].value.as_deref(), entries[0].source), (Some("5"), Source::Topic));
     let synonyms: Vec<_> =
         entries[0].synonyms.iter().map(|synonym| (synonym.name, synonym.source as i8)).collect();
-    assert_eq!(
-        synonyms,
-        [("retention.ms", 1), ("log.retention.hours", 4), ("log.retention.hours", 5)]
-    );
+    assert_eq!(synonyms, [("retention.ms", 1)]);
     let entries = describe_topic(&Layers::fixed(&fixed), Some(&["retention.ms"]));
-    assert_eq!((entries[0].value.as_deref(), entries[0].is_default), (Some("3600000"), false));
+    assert_eq!((entries[0].value.as_deref(), entries[0].is_default), (Some("3600000"), true));
     let broker = describe_broker(&layers, None, false);
     let password = broker.iter().find(|entry| entry.name == "ssl.key.password").expect("listed");
     assert!(password.sensitive && password.value.is_none() && password.synonyms[0].value.is_none());
     assert!(describe_broker(&layers, None, true).is_empty(), "nothing is set for all brokers");
+}
+
+#[test]
+fn hours_in_a_file_are_named_beneath_milliseconds_alone() {
+    let fixed = Properties::parse("log.retention.hours=24").expect("parses");
+    let cluster = overrides(&[("log.retention.ms", "1000")]);
+    let layers = Layers { cluster: &cluster, ..Layers::fixed(&fixed) };
+    let told = |entry: &Entry| {
+        let synonyms = entry.synonyms.iter();
+        let synonyms: Vec<_> = synonyms.map(|one| (one.name, one.source as i8)).collect();
+        (entry.value.clone(), entry.source as i8, synonyms)
+    };
+    let (ms, hours) = ("log.retention.ms", "log.retention.hours");
+    let of_topic = describe_topic(&layers, Some(&["retention.ms"]));
+    let all = vec![(ms, 3), (hours, 4), (hours, 5)];
+    assert_eq!(told(&of_topic[0]), (Some("1000".to_owned()), 3, all.clone()));
+    // Sorted by name.
+    let of_broker = describe_broker(&layers, Some(&[ms, hours]), false);
+    let default = (Some("168".to_owned()), 4, vec![(hours, 4), (hours, 5)]);
+    assert_eq!(told(&of_broker[0]), default, "the file's value is not in force");
+    assert_eq!(told(&of_broker[1]), (Some("1000".to_owned()), 3, all));
+    let of_all = describe_broker(&layers, None, true);
+    assert_eq!(of_all.len(), 1);
+    assert_eq!(told(&of_all[0]), (Some("1000".to_owned()), 3, vec![(ms, 3)]));
+}
+
+#[test]
+fn values_are_taken_and_refused_as_kafka_does() {
+    let takes = |name: &str, value: &str| validate_topic(&overrides(&[(name, value)])).is_ok();
+    for (name, good, bad) in [
+        ("cleanup.policy", vec!["", "compact,compact", "delete, compact"], vec!["delete,", ","]),
+        ("retention.bytes", vec!["-3", "-1", "0"], vec!["", "x"]),
+        ("compression.gzip.level", vec!["-1", "1", "9"], vec!["0", "10"]),
+        ("remote.storage.enable", vec!["false", "FALSE"], vec!["true", " TRUE ", "yes"]),
+        (
+            "leader.replication.throttled.replicas",
+            vec!["", "*", "0:1", "0:1, 12:345", "1:1,"],
+            vec!["0:1,*", "*,*", "1", "0:a", "-1:1", "0:1:2", "none", "+1:1", ":1"],
+        ),
+    ] {
+        for value in good {
+            assert!(takes(name, value), "{name}={value}");
+        }
+        for value in bad {
+            assert!(!takes(name, value), "{name}={value}");
+        }
+    }
+    let broker = |value| validate_broker(&overrides(&[("log.retention.ms", value)]), true).is_ok();
+    assert!(broker("-5") && broker("1") && !broker("0"));
+    let twice = overrides(&[("log.cleanup.policy", "compact,compact")]);
+    assert!(validate_broker(&twice, true).is_err(), "a broker's list has no element twice");
+    let own = overrides(&[("retention.bytes", "-2")]);
+    let fixed = Properties::new();
+    let layers = Layers { topic: &own, ..Layers::fixed(&fixed) };
+    assert_eq!(TopicConfig::resolve(&layers).retention.retention_bytes, None);
 }
 
 #[test]

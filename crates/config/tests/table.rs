@@ -59,7 +59,7 @@ fn the_topic_keys_of_kafka_are_all_there() {
         keys::all().filter(|key| key.scope != Scope::Broker && key.status != Status::Internal);
     let of_kafka: Vec<&str> =
         public.map(|key| key.name).filter(|name| !name.starts_with("ottla.")).collect();
-    assert_eq!(of_kafka.len(), 34, "{of_kafka:?}");
+    assert_eq!(of_kafka.len(), 37, "{of_kafka:?}");
 }
 
 #[test]

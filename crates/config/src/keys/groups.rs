@@ -3,7 +3,7 @@
 use crate::Kind::*;
 use crate::Unit::*;
 use crate::Valid::{ListOf, OneOf};
-use crate::key::{Key, key};
+use crate::key::{Key, key, unset};
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
@@ -66,5 +66,26 @@ pub(super) const KEYS: &[Key] = &[
     key("group.streams.session.timeout.ms", Int, "45000", "Session of members of streams groups.").min(1).ms().later(),
     key("group.streams.heartbeat.interval.ms", Int, "5000", "Heartbeat interval given to members of streams groups.").min(1).ms().later(),
     key("group.streams.num.standby.replicas", Int, "0", "Standby copies of each task's state.").min(0).later(),
+    key("group.consumer.assignment.interval.ms", Int, "1000", "Shortest time between two assignments of a group of the consumer protocol.").range(0, 15_000).ms().dynamic().later(),
+    key("group.consumer.min.assignment.interval.ms", Int, "0", "Lower bound of a group's own assignment interval.").min(0).ms().later(),
+    key("group.consumer.max.assignment.interval.ms", Int, "15000", "Upper bound of a group's own assignment interval.").min(0).ms().later(),
+    key("group.share.assignment.interval.ms", Int, "1000", "Shortest time between two assignments of a share group.").range(0, 15_000).ms().dynamic().later(),
+    key("group.share.min.assignment.interval.ms", Int, "0", "Lower bound of a share group's own assignment interval.").min(0).ms().later(),
+    key("group.share.max.assignment.interval.ms", Int, "15000", "Upper bound of a share group's own assignment interval.").min(0).ms().later(),
+    key("group.share.min.delivery.count.limit", Int, "2", "Lower bound of a share group's own delivery limit.").min(2).later(),
+    key("group.share.max.delivery.count.limit", Int, "10", "Upper bound of a share group's own delivery limit.").min(2).later(),
+    key("group.share.min.partition.max.record.locks", Int, "100", "Lower bound of a share group's own number of records held at once.").min(1).later(),
+    key("group.share.max.partition.max.record.locks", Int, "4000", "Upper bound of a share group's own number of records held at once.").min(1).later(),
+    key("group.streams.assignment.interval.ms", Int, "1000", "Shortest time between two assignments of a streams group.").range(0, 15_000).ms().dynamic().later(),
+    key("group.streams.min.assignment.interval.ms", Int, "0", "Lower bound of a streams group's own assignment interval.").min(0).ms().later(),
+    key("group.streams.max.assignment.interval.ms", Int, "15000", "Upper bound of a streams group's own assignment interval.").min(0).ms().later(),
+    key("group.streams.assignors", List, "sticky", "Assignors of streams groups, the default one first.").later(),
+    key("group.streams.rack.aware.assignment.tags", List, "", "Client tags by which standby tasks are spread over racks.").later(),
+    unset("group.streams.topology.description.plugin.class", Class, "A plug-in for the topologies of streams groups, in Java; cannot be loaded.").later(),
+    key("group.coordinator.background.threads", Int, "2", "Assignments are computed by tasks, which share all cores.").min(1).unneeded(),
+    key("group.coordinator.cached.buffer.max.bytes", Int, "1048588", "Buffers of commits are not kept.").min(524_288).bytes().dynamic().unneeded(),
+    key("share.coordinator.cached.buffer.max.bytes", Int, "1048588", "Buffers of share states are not kept.").min(524_288).bytes().dynamic().unneeded(),
+    key("errors.deadletterqueue.auto.create.topics.enable", Boolean, "false", "Whether the dead-letter queues of share groups are made on first use.").dynamic().later(),
+    key("errors.deadletterqueue.topic.name.prefix", String, "dlq.", "How the names of dead-letter queues begin.").dynamic().later(),
     key("group.streams.initial.rebalance.delay.ms", Int, "3000", "How long the first rebalance of a streams group waits.").min(0).ms().later(),
 ];

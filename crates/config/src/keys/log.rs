@@ -3,8 +3,11 @@
 use super::topic::TIMESTAMP_TYPES;
 use crate::Kind::*;
 use crate::Unit::*;
-use crate::Valid::{ListOf, OneOf, Ratio};
+use crate::Valid::{BetweenNot0, ListOf, OneOf, Ratio};
 use crate::key::{Key, key, unset};
+
+/// No records at all would be kept with 0.
+const ANY_AGE: crate::Valid = BetweenNot0(i64::MIN, i64::MAX);
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
@@ -14,10 +17,10 @@ pub(super) const KEYS: &[Key] = &[
     key("auto.create.topics.enable", Boolean, "true", "Whether the first use of a topic's name makes the topic."),
     key("delete.topic.enable", Boolean, "true", "Whether topics can be deleted."),
     key("log.cleanup.policy", List, "delete", "Default of `cleanup.policy`.").valid(ListOf(&["delete", "compact"])).dynamic(),
-    unset("log.retention.ms", Long, "Default of `retention.ms`; wins over minutes and hours.").min(-1).ms().dynamic(),
-    unset("log.retention.minutes", Int, "Default of `retention.ms` in minutes; wins over hours.").min(-1).unit(Minutes),
-    key("log.retention.hours", Int, "168", "Default of `retention.ms` in hours.").min(-1).unit(Hours),
-    key("log.retention.bytes", Long, "-1", "Default of `retention.bytes`.").min(-1).bytes().dynamic(),
+    unset("log.retention.ms", Long, "Default of `retention.ms`; wins over minutes and hours. Negative: for ever.").valid(ANY_AGE).ms().dynamic(),
+    unset("log.retention.minutes", Int, "Default of `retention.ms` in minutes; wins over hours. Negative: for ever.").valid(ANY_AGE).unit(Minutes),
+    key("log.retention.hours", Int, "168", "Default of `retention.ms` in hours. Negative: for ever.").valid(ANY_AGE).unit(Hours),
+    key("log.retention.bytes", Long, "-1", "Default of `retention.bytes`.").bytes().dynamic(),
     key("log.retention.check.interval.ms", Long, "300000", "How often retention looks for segments to delete.").min(1).ms(),
     key("log.segment.bytes", Int, "1073741824", "Default of `segment.bytes`.").min(1_048_576).bytes().dynamic(),
     unset("log.roll.ms", Long, "Default of `segment.ms`; wins over hours.").min(1).ms().dynamic(),
@@ -39,6 +42,8 @@ pub(super) const KEYS: &[Key] = &[
     key("log.message.timestamp.after.max.ms", Long, "3600000", "Default of `message.timestamp.after.max.ms`.").min(0).ms().dynamic(),
     key("log.local.retention.bytes", Long, "-2", "Default of `local.retention.bytes`.").min(-2).bytes().dynamic().later(),
     key("log.local.retention.ms", Long, "-2", "Default of `local.retention.ms`.").min(-2).ms().dynamic().later(),
+    key("log.remote.copy.lag.ms", Long, "0", "Default of `remote.copy.lag.ms`.").min(-1).ms().dynamic().later(),
+    key("log.remote.copy.lag.bytes", Long, "-1", "Default of `remote.copy.lag.bytes`.").min(-1).bytes().dynamic().later(),
     key("log.dir.failure.timeout.ms", Long, "30000", "How long the controller may take to accept the failure of a log directory before the broker stops.").min(1).ms().later(),
     key("message.max.bytes", Int, "1048588", "Default of `max.message.bytes`.").min(0).bytes().dynamic(),
     key("num.recovery.threads.per.data.dir", Int, "2", "Threads that recover logs at the start, for each log directory, and that make those of new partitions.").min(1),

@@ -18,6 +18,8 @@ pub(super) const KEYS: &[Key] = &[
     key("controller.quorum.election.timeout.ms", Int, "1000", "Ottla's elections are timed by `ottla.raft.election.timeout.min.ms` and `.max.ms`.").min(1).ms().unneeded(),
     key("controller.quorum.fetch.timeout.ms", Int, "2000", "Raft here pushes instead of fetching; see `ottla.raft.election.timeout.max.ms`.").min(1).ms().unneeded(),
     key("controller.quorum.election.backoff.max.ms", Int, "1000", "Elections are spread by a random time; after one that nobody has won the next waits twice as long, eight times at most.").min(0).ms().unneeded(),
+    key("controller.quorum.fetch.max.bytes", Int, "1048576", "Raft here pushes instead of fetching.").min(0).bytes().unneeded(),
+    key("controller.quorum.fetch.snapshot.max.bytes", Int, "1048576", "Raft here pushes instead of fetching.").min(0).bytes().unneeded(),
     key("controller.quorum.append.linger.ms", Int, "25", "Commands that arrive while a batch is in flight form the next one, so nothing waits.").min(0).ms().unneeded(),
     key("controller.quorum.retry.backoff.ms", Int, "20", "The wait before a failed request to a controller is tried again.").min(0).ms().unneeded(),
     key("controller.quorum.auto.join.enable", Boolean, "false", "Whether the active controller makes voters of controllers that `controller.quorum.voters` does not name, which have found it by `controller.quorum.bootstrap.servers`. A known one whose disk was wiped or replaced always comes back. In any case the controller that joins has to answer at its address."),

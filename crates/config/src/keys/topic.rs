@@ -1,25 +1,25 @@
-//! Topic keys: the 33 public ones of Apache Kafka 4.2, and our own.
+//! Topic keys: the public ones of Apache Kafka 4.4, and our own.
 
 use crate::Kind::*;
 use crate::Unit::*;
-use crate::Valid::{ListOf, OneOf, Ratio};
+use crate::Valid::{BetweenNot0, Off, OneOf, Ratio, RepeatedListOf, Replicas};
 use crate::key::{Key, topic};
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
     topic("cleanup.policy", List, "delete", "What happens to old records: whole segments are deleted, or only the latest record of each key is kept, or both. An empty list keeps everything for ever.")
-        .valid(ListOf(&["delete", "compact"])).under(&["log.cleanup.policy"]),
+        .valid(RepeatedListOf(&["delete", "compact"])).under(&["log.cleanup.policy"]),
     topic("compression.type", String, "producer", "The codec that batches are stored in. `producer` keeps each batch as it was sent, which costs the broker nothing.")
         .valid(OneOf(COMPRESSION_TYPES)).both().dynamic().under(&["compression.type"]),
-    topic("compression.gzip.level", Int, "-1", "Level of gzip where `compression.type` is `gzip`; -1 is the library's choice.").range(-1, 9).both().dynamic().under(&["compression.gzip.level"]),
+    topic("compression.gzip.level", Int, "-1", "Level of gzip where `compression.type` is `gzip`; -1 is the library's choice.").valid(BetweenNot0(-1, 9)).both().dynamic().under(&["compression.gzip.level"]),
     topic("compression.lz4.level", Int, "9", "Level of lz4 where `compression.type` is `lz4`: its encoder here has but one.").range(1, 17).both().dynamic().under(&["compression.lz4.level"]).unneeded(),
     topic("compression.zstd.level", Int, "3", "Level of zstd where `compression.type` is `zstd`.").range(-131072, 22).both().dynamic().under(&["compression.zstd.level"]),
     topic("delete.retention.ms", Long, "86400000", "How long a compacted topic keeps the mark of a deleted key, so that readers see the deletion.").min(0).ms().under(&["log.cleaner.delete.retention.ms"]),
     topic("file.delete.delay.ms", Long, "60000", "How long the files of a deleted segment stay on disk, so that reads in progress can end.").min(0).ms().under(&["log.segment.delete.delay.ms"]),
     topic("flush.messages", Long, "9223372036854775807", "Sync the log after this many records. The default leaves syncing to the system, to rolling and to shutdown: replication is what keeps records.").min(1).unit(Records).under(&["log.flush.interval.messages"]),
     topic("flush.ms", Long, "9223372036854775807", "Sync the log at least this often. See `flush.messages`.").min(0).ms().under(&["log.flush.interval.ms", "log.flush.scheduler.interval.ms"]),
-    topic("follower.replication.throttled.replicas", List, "", "Replicas whose fetching is throttled, as `partition:broker` pairs, or `*`.").later(),
-    topic("leader.replication.throttled.replicas", List, "", "Replicas whose serving of followers is throttled, as `partition:broker` pairs, or `*`.").later(),
+    topic("follower.replication.throttled.replicas", List, "", "Replicas whose fetching is throttled, as `partition:broker` pairs, or `*`.").valid(Replicas).later(),
+    topic("leader.replication.throttled.replicas", List, "", "Replicas whose serving of followers is throttled, as `partition:broker` pairs, or `*`.").valid(Replicas).later(),
     topic("index.interval.bytes", Int, "4096", "An offset index entry is made about every this many bytes of log.").min(0).bytes().under(&["log.index.interval.bytes"]),
     topic("local.retention.bytes", Long, "-2", "Bytes kept on the broker's own disk where tiered storage is on; -2 follows `retention.bytes`.").min(-2).bytes().under(&["log.local.retention.bytes"]).later(),
     topic("local.retention.ms", Long, "-2", "Time kept on the broker's own disk where tiered storage is on; -2 follows `retention.ms`.").min(-2).ms().under(&["log.local.retention.ms"]).later(),
@@ -34,10 +34,13 @@ pub(super) const KEYS: &[Key] = &[
     topic("min.insync.replicas", Int, "1", "With acks=all a write succeeds only while at least this many replicas are in sync; each of them has it then. With three replicas, 2 survives the loss of any one broker without losing records or availability.")
         .min(1).both().dynamic().under(&["min.insync.replicas"]),
     topic("preallocate", Boolean, "false", "Reserve the disk space of a segment when it is made.").under(&["log.preallocate"]),
-    topic("remote.storage.enable", Boolean, "false", "Move old segments to remote storage.").later(),
+    topic("remote.storage.enable", Boolean, "false", "Move old segments to remote storage.").valid(Off("there is no tiered storage here")).later(),
     topic("remote.log.copy.disable", Boolean, "false", "Stop copying segments to remote storage.").later(),
     topic("remote.log.delete.on.disable", Boolean, "false", "Delete remote segments when tiered storage is turned off for the topic.").later(),
-    topic("retention.bytes", Long, "-1", "The size at which a partition's oldest segments are deleted; -1 is no limit. It counts per partition.").min(-1).bytes().under(&["log.retention.bytes"]),
+    topic("remote.copy.lag.ms", Long, "0", "How old a segment is before it is copied to remote storage; -1 follows the local retention.").min(-1).ms().under(&["log.remote.copy.lag.ms"]).later(),
+    topic("remote.copy.lag.bytes", Long, "-1", "How much of the log is younger than a segment that is copied to remote storage; -1 follows the local retention.").min(-1).bytes().under(&["log.remote.copy.lag.bytes"]).later(),
+    topic("errors.deadletterqueue.group.enable", Boolean, "false", "Whether share groups may use the topic as a dead-letter queue.").later(),
+    topic("retention.bytes", Long, "-1", "The size at which a partition's oldest segments are deleted; -1, as any negative number, is no limit. It counts per partition.").bytes().under(&["log.retention.bytes"]),
     topic("retention.ms", Long, "604800000", "The age at which a segment is deleted, by its newest timestamp; -1 is never.").min(-1).ms().under(&["log.retention.ms", "log.retention.minutes", "log.retention.hours"]),
     topic("segment.bytes", Int, "1073741824", "The size at which the active segment is closed and a new one is made.").min(1_048_576).bytes().under(&["log.segment.bytes"]),
     topic("segment.index.bytes", Int, "10485760", "The size of a full index; the segment is closed then, too.").min(4).bytes().under(&["log.index.size.max.bytes"]),

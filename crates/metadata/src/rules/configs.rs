@@ -21,7 +21,8 @@ pub fn alter_incrementally(
         let ConfigAlteration { resource, changes } = &resources[index];
         check_keys(changes.iter().map(|change| change.name.as_str()))?;
         let current = draft.image().configs(resource);
-        draft.context.config_rules.alter(resource, current, changes).map_err(invalid)
+        let altered = draft.context.config_rules.alter(resource, current, changes);
+        altered.map_err(|message| invalid(resource, message))
     })
 }
 
@@ -37,13 +38,19 @@ pub fn replace(
         check_keys(configs.iter().map(|(name, _)| name.as_str()))?;
         let given = |(name, value): &(String, Option<String>)| Some((name.clone(), value.clone()?));
         let values: ConfigValues = configs.iter().filter_map(given).collect();
-        draft.context.config_rules.validate(resource, &values).map_err(invalid)?;
+        let valid = draft.context.config_rules.validate(resource, &values);
+        valid.map_err(|message| invalid(resource, message))?;
         Ok(values)
     })
 }
 
-fn invalid(message: String) -> Refusal {
-    Refusal::new(ErrorCode::InvalidConfig, message)
+/// A value that the table refuses. Kafka calls that of a broker an invalid request.
+fn invalid(resource: &ConfigResource, message: String) -> Refusal {
+    let code = match resource {
+        ConfigResource::Topic(_) => ErrorCode::InvalidConfig,
+        ConfigResource::Broker(_) | ConfigResource::ClusterDefault => ErrorCode::InvalidRequest,
+    };
+    Refusal::new(code, message)
 }
 
 /// Decides each resource with `values_of` (its values afterwards) and writes what differs.
@@ -113,9 +120,11 @@ fn keeps_minimum(
     let had_it = draft.image().configs(resource).contains_key(MIN_INSYNC_REPLICAS);
     let goes = had_it && !values.contains_key(MIN_INSYNC_REPLICAS);
     match resource {
-        ConfigResource::ClusterDefault if goes => Err(invalid(format!(
-            "{MIN_INSYNC_REPLICAS} of all brokers cannot be removed, only set"
-        ))),
+        ConfigResource::ClusterDefault if goes => {
+            let message =
+                format!("{MIN_INSYNC_REPLICAS} of all brokers cannot be removed, only set");
+            Err(Refusal::new(ErrorCode::InvalidConfig, message))
+        }
         ConfigResource::ClusterDefault | ConfigResource::Broker(_) | ConfigResource::Topic(_) => {
             Ok(values)
         }
