@@ -1,6 +1,6 @@
 //! `ottla console-producer`: standard input to a topic, a record per line.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use client::{Delivery, Producer, ProducerRecord};
@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::common::{Connect, parse_pairs, read_properties};
 use super::line_reader::LineReader;
+use super::lines::Lines;
 use super::{Context, ToolError};
 
 /// Send each line of standard input to a topic
@@ -172,26 +173,16 @@ fn read_lines() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
     let (lines, receiver) = mpsc::channel(LINES_MAX);
     env::tasks::thread("stdin", move || {
         let prompt = std::io::stdin().is_terminal();
-        let mut input = std::io::stdin().lock();
+        let mut input = Lines::new(std::io::stdin().lock());
         loop {
             if prompt {
                 eprint!(">");
                 // Only the prompt's looks depend on it.
                 let _ = std::io::stderr().flush();
             }
-            let mut line = Vec::new();
-            let read = input.read_until(b'\n', &mut line);
-            if matches!(read, Ok(0)) {
-                return;
-            }
-            if line.last() == Some(&b'\n') {
-                line.pop();
-            }
-            if line.last() == Some(&b'\r') {
-                line.pop();
-            }
-            let ended = read.is_err();
-            if lines.blocking_send(read.map(|_| line)).is_err() || ended {
+            let Some(line) = input.next_line().transpose() else { return };
+            let ended = line.is_err();
+            if lines.blocking_send(line).is_err() || ended {
                 return;
             }
         }

@@ -53,7 +53,7 @@ impl LineReader {
         Ok(reader)
     }
 
-    /// Separators that are the same, or empty, would cut a line in an unforeseeable way.
+    /// Separators that are the same would cut a line in an unforeseeable way.
     fn check(&self) -> Result<(), ToolError> {
         let headers = [
             ("headers.delimiter", Some(&self.headers_delimiter)),
@@ -73,11 +73,6 @@ impl LineReader {
             return Err(ToolError::Invalid(
                 "null.marker and key.separator may not be equal".into(),
             ));
-        }
-        if self.key_separator.is_empty()
-            || headers[..3].iter().any(|(_, v)| v.is_some_and(String::is_empty))
-        {
-            return Err(ToolError::Invalid("a separator may not be empty".to_owned()));
         }
         Ok(())
     }
@@ -133,18 +128,7 @@ impl LineReader {
 
     fn headers(&self, text: &[u8], number: u64) -> Result<Vec<Header>, ToolError> {
         let mut headers = Vec::new();
-        let mut rest = Some(text);
-        while let Some(part) = rest {
-            let pair = match find(part, self.headers_separator.as_bytes()) {
-                Some(at) => {
-                    rest = Some(&part[at + self.headers_separator.len()..]);
-                    &part[..at]
-                }
-                None => {
-                    rest = None;
-                    part
-                }
-            };
+        for pair in pairs(text, self.headers_separator.as_bytes()) {
             let separator = &self.headers_key_separator;
             let Some(at) = find(pair, separator.as_bytes()) else {
                 if self.ignore_error {
@@ -168,8 +152,31 @@ impl LineReader {
     }
 }
 
+/// The parts between separators, without empty ones at the end. An empty separator stands between
+/// any two characters.
+fn pairs<'t>(text: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let end = match separator.is_empty() {
+            true => (1..rest.len()).find(|at| rest[*at] & 0xc0 != 0x80),
+            false => find(rest, separator),
+        };
+        let Some(end) = end else { break };
+        parts.push(&rest[..end]);
+        rest = &rest[end + separator.len()..];
+    }
+    parts.push(rest);
+    // Nothing at all is one empty part.
+    while parts.last().is_some_and(|part| part.is_empty()) && !text.is_empty() {
+        parts.pop();
+    }
+    parts
+}
+
+/// Where the needle is first; an empty one is at the begin.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    (0..=haystack.len()).find(|at| haystack[*at..].starts_with(needle))
 }
 
 #[cfg(test)]
@@ -209,6 +216,19 @@ mod tests {
         check(&[headers], "a:1,b\tv", "No header key separator found in pair 'b' on line number 7");
         check(&[key, ("null.marker", "NIL")], "NIL\tNIL", "[] null null");
         check(&[headers, ("null.marker", "NIL")], "a:NIL\tv", "[a=null] null v");
+        check(&[headers], "a:1,\tv", "[a=1] null v");
+        check(
+            &[headers],
+            "a:1,,b:2\tv",
+            "No header key separator found in pair '' on line number 7",
+        );
+        check(&[headers], "\tv", "No header key separator found in pair '' on line number 7");
+        check(&[key, ("key.separator", "")], "kv", "[]  kv");
+        check(&[headers, ("headers.key.separator", "")], "h:v,i\tx", "[=h:v =i] null x");
+        let one_by_one = [headers, ("headers.separator", "")];
+        check(&one_by_one, "h:v\tx", "No header key separator found in pair 'h' on line number 7");
+        let ignored = [headers, ("headers.separator", ""), ("ignore.error", "true")];
+        check(&ignored, "ä:\tx", "[ä=null =] null x");
         check(
             &[("headers.delimiter", ","), headers],
             "x",

@@ -19,6 +19,7 @@ mod get_offsets;
 mod group_table;
 mod leader_election;
 mod line_reader;
+mod lines;
 mod metadata_quorum;
 mod topics;
 mod verify;
