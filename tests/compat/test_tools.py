@@ -17,7 +17,7 @@ from harness.ottla import OttlaSystem
 
 CLASSES = {
     "topics": f"{TOOLS}.TopicCommand",
-    "configs": "kafka.admin.ConfigCommand",
+    "configs": "org.apache.kafka.tools.ConfigCommand",
     "console-consumer": f"{TOOLS}.consumer.ConsoleConsumer",
     "console-producer": f"{TOOLS}.ConsoleProducer",
     "consumer-groups": f"{TOOLS}.consumer.group.ConsumerGroupCommand",

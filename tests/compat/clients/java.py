@@ -173,7 +173,7 @@ class JavaAdmin(AdminClient):
         }
 
     def _configs(self, bootstrap, *args):
-        return run("kafka.admin.ConfigCommand", "--bootstrap-server", bootstrap, *args)
+        return run("org.apache.kafka.tools.ConfigCommand", "--bootstrap-server", bootstrap, *args)
 
     def set_config(self, bootstrap, topic, key, value):
         out = self._configs(bootstrap, "--alter", "--topic", topic, "--add-config",
