@@ -118,6 +118,14 @@ impl Pool {
         }
     }
 
+    /// Forgets the files of logs and segments that are gone: below the bound nobody takes them out.
+    fn forget_gone(&self) {
+        let mut queue = self.queue();
+        if queue.len() > 2 * self.count() + LOOKS_MAX {
+            queue.retain(|slot| slot.strong_count() > 0);
+        }
+    }
+
     /// Closes files while more than `max` are open, or until enough were looked at.
     fn shrink_to(&self, max: usize) {
         for _ in 0..LOOKS_MAX {
@@ -320,6 +328,7 @@ impl LazyFile {
         let pool = &self.slot.pool;
         if pool.is_bounded() {
             pool.queue().push_back(Arc::downgrade(&self.slot));
+            pool.forget_gone();
             pool.settle(self.slot.dir);
         }
         Ok(file)
@@ -474,6 +483,18 @@ mod tests {
         while open.pool.relieve() {}
         assert_eq!(open.count(), 2, "what is read and what is written");
         assert_eq!(kept.len().unwrap(), 0);
+    }
+
+    #[test]
+    fn files_of_what_is_gone_are_not_remembered() {
+        let (open, _) = files(0, 1000);
+        let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
+        for _ in 0..1000 {
+            let file = LazyFile::new(&disk, PathBuf::from("f"), Open::Create, &open);
+            file.get().unwrap();
+        }
+        assert_eq!(open.count(), 0);
+        assert!(open.0.queue().len() <= LOOKS_MAX + 1, "{}", open.0.queue().len());
     }
 
     #[test]
