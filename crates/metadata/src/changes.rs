@@ -37,21 +37,21 @@ impl ImageChanges {
     pub fn between(before: &Image, after: &Image) -> ImageChanges {
         let mut changes = ImageChanges {
             brokers: changed_brokers(before, after),
+            topics_deleted: before.topics_gone_in(after).cloned().collect(),
             configs: changed_configs(before, after),
             ..ImageChanges::default()
         };
         for (_, old, new) in before.topic_differences(after) {
-            match (old, new) {
-                (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
-                (Some(old), Some(new)) => changes.compare_topics(old, new),
-                (None, Some(new)) => {
+            let Some(new) = new else { continue };
+            match old {
+                Some(old) if Arc::ptr_eq(old, new) => {}
+                Some(old) => changes.compare_topics(old, new),
+                None => {
                     changes.topics_created.push(new.clone());
                     for (index, state) in &new.partitions {
                         changes.push(new, *index, None, Some(state.clone()));
                     }
                 }
-                (Some(old), None) => changes.topics_deleted.push(old.clone()),
-                (None, None) => {}
             }
         }
         for topic in changes.topics_deleted.clone() {

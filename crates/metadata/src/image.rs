@@ -209,11 +209,10 @@ impl Image {
         ids.filter_map(|(_, id)| self.topics.get(id))
     }
 
-    /// The topics that `newer` has no longer. Looks at none where no name came or went.
+    /// The topics that `newer` has no longer, in order of id. Costs what has changed.
     pub fn topics_gone_in<'a>(&'a self, newer: &'a Image) -> impl Iterator<Item = &'a Arc<Topic>> {
-        let has_changed = !Arc::ptr_eq(&self.topic_ids, &newer.topic_ids);
-        let topics = has_changed.then(|| self.topics()).into_iter().flatten();
-        topics.filter(move |topic| newer.topic(topic.id).is_none())
+        let differences = self.topic_differences(newer).into_iter();
+        differences.filter_map(|(_, old, new)| old.filter(|_| new.is_none()))
     }
 
     pub fn topic_count(&self) -> usize {

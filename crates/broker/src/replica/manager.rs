@@ -505,7 +505,7 @@ impl ReplicaManager {
 
     /// Lets go of partitions, and has their files removed.
     fn drop_partitions(&self, gone: &[&PartitionChange]) {
-        let mut names: Vec<(TopicPartition, TopicId)> = Vec::new();
+        let mut by_dir: Vec<(Arc<DirHealth>, Vec<(TopicPartition, TopicId)>)> = Vec::new();
         for change in gone {
             if self.is_deferred(&change.partition) {
                 continue;
@@ -515,9 +515,20 @@ impl ReplicaManager {
             partition.idle(types::LeaderEpoch(i32::MAX));
             let is_deleted = change.after.is_none();
             tracing::info!(partition = %partition.name, is_deleted, "partition removed");
-            names.push((partition.name.clone(), partition.id.topic_id));
+            let named = (partition.name.clone(), partition.id.topic_id);
+            match by_dir.iter_mut().find(|(health, _)| partition.is_in(health)) {
+                Some((_, names)) => names.push(named),
+                None => by_dir.push((partition.health.clone(), vec![named])),
+            }
         }
-        let (jobs, failed) = self.logs.delete(&names);
+        for (_, names) in by_dir {
+            self.delete(&names);
+        }
+    }
+
+    /// Deletes partitions of one directory. One piece of work removes the files of all of them.
+    fn delete(&self, names: &[(TopicPartition, TopicId)]) {
+        let (jobs, failed) = self.logs.delete(names);
         for error in &failed {
             tracing::error!(%error, "cannot delete partitions");
             self.shared.failures.push(error);
