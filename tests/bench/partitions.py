@@ -12,8 +12,8 @@ quotient is the same at every size; the last columns are how many times the smal
     stop, start every node is stopped in order and started, until all replicas are in sync
     delete      DeleteTopics, until no node has a directory of them
 
-    tests/bench/partitions.py                                2,000, 10,000 and 50,000
-    tests/bench/partitions.py --sizes 2000,10000 --topic-partitions 1
+    tests/bench/partitions.py --binary target/release/ottla     2,000, 10,000 and 50,000
+    tests/bench/partitions.py --sizes 2000,10000 --topic-partitions 1 --per-request 1
 
 Compare the ratios: the figures themselves are this machine's. A size that takes longer than
 `--limit` ends the run and is said so.
@@ -206,7 +206,7 @@ class Run:
     """All steps for one number of partitions, on a cluster of its own."""
 
     def __init__(self, cluster, size, options):
-        self.cluster, self.limit = cluster, options.limit
+        self.cluster, self.limit, self.per_request = cluster, options.limit, options.per_request
         each = min(options.topic_partitions, size)
         counts = [each] * (size // each) + ([size % each] if size % each else [])
         self.topics = {f"bench-{number}": count for number, count in enumerate(counts)}
@@ -222,7 +222,7 @@ class Run:
         """As many topics in a request as it may have partitions."""
         group, count = [], 0
         for topic, partitions in [*self.topics.items(), (None, CREATE_PARTITIONS)]:
-            if group and count + partitions > CREATE_PARTITIONS:
+            if group and count + partitions > self.per_request:
                 self._create(group)
                 group, count = [], 0
             group.append((topic, partitions))
@@ -349,6 +349,8 @@ def main():
     parser.add_argument("--sizes", type=numbers, default=[2_000, 10_000, 50_000])
     parser.add_argument("--topic-partitions", type=int, default=CREATE_PARTITIONS,
                         help="partitions of each topic")
+    parser.add_argument("--per-request", type=int, default=CREATE_PARTITIONS,
+                        help="partitions that a CreateTopics makes")
     parser.add_argument("--steps", type=lambda text: text.split(";"), default=STEPS,
                         help="names with ; between them")
     parser.add_argument("--limit", type=float, default=1200, help="seconds that a step may take")

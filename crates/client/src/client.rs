@@ -40,7 +40,7 @@ struct State {
     /// By address. At most one per broker and bootstrap server.
     connections: BTreeMap<String, Arc<Connection>>,
     brokers: BTreeMap<NodeId, Broker>,
-    topics: BTreeMap<String, CachedTopic>,
+    topics: CachedTopics,
     /// Group coordinators found earlier.
     coordinators: BTreeMap<String, NodeId>,
 }
@@ -48,6 +48,30 @@ struct State {
 struct CachedTopic {
     topic: Arc<Topic>,
     read_at: Monotonic,
+}
+
+/// Topics by name, as some broker told them.
+#[derive(Default)]
+struct CachedTopics(BTreeMap<String, CachedTopic>);
+
+impl CachedTopics {
+    /// Forgets what is too old to be used, where it keeps others out: it may be deleted long ago.
+    fn make_room(&mut self, topics: usize, now: Monotonic, age_max: Duration) {
+        if self.0.len() + topics > CACHED_TOPICS_MAX {
+            self.0.retain(|_, cached| now.since(cached.read_at) < age_max);
+        }
+    }
+
+    fn take_in(&mut self, cluster: &Cluster, now: Monotonic) {
+        for (name, topic) in &cluster.topics {
+            if topic.error.is_none() && self.0.len() < CACHED_TOPICS_MAX {
+                let cached = CachedTopic { topic: Arc::new(topic.clone()), read_at: now };
+                self.0.insert(name.clone(), cached);
+            } else {
+                self.0.remove(name);
+            }
+        }
+    }
 }
 
 /// Most topics, and most groups, kept in the cache; a client that uses more asks more often.
@@ -198,14 +222,12 @@ impl Client {
         if !cluster.brokers.is_empty() {
             state.brokers = cluster.brokers.clone();
         }
-        for (name, topic) in &cluster.topics {
-            if topic.error.is_none() && state.topics.len() < CACHED_TOPICS_MAX {
-                let cached = CachedTopic { topic: Arc::new(topic.clone()), read_at: now };
-                state.topics.insert(name.clone(), cached);
-            } else {
-                state.topics.remove(name);
-            }
+        let oldest = self.inner.options.metadata_age_max;
+        state.topics.make_room(cluster.topics.len(), now, oldest);
+        if *selection == TopicSelection::All {
+            state.topics.0.retain(|name, _| cluster.topics.contains_key(name));
         }
+        state.topics.take_in(&cluster, now);
         Ok(cluster)
     }
 
@@ -243,14 +265,14 @@ impl Client {
     fn cached_topic(&self, name: &str) -> Option<Arc<Topic>> {
         let now = self.inner.env.clock.now();
         let state = self.lock();
-        let cached = state.topics.get(name)?;
+        let cached = state.topics.0.get(name)?;
         let fresh = now.since(cached.read_at) < self.inner.options.metadata_age_max;
         fresh.then(|| cached.topic.clone())
     }
 
     /// Forgets a topic, so that the next use asks the cluster.
     pub fn forget_topic(&self, name: &str) {
-        self.lock().topics.remove(name);
+        self.lock().topics.0.remove(name);
     }
 
     /// The leader of a partition, one attempt. An error here is retriable unless it says not.
@@ -341,4 +363,38 @@ pub(crate) fn leader_in(topic: &Topic, partition: PartitionIndex) -> Result<Node
     partition.leader.ok_or_else(|| {
         ClientError::refused(partition.error.unwrap_or(ErrorCode::LeaderNotAvailable), None)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(names: impl Iterator<Item = usize>) -> Cluster {
+        let topic = |number: usize| {
+            let topic = Topic {
+                name: number.to_string(),
+                id: types::Uuid([1; 16]),
+                is_internal: false,
+                error: None,
+                partitions: BTreeMap::new(),
+            };
+            (topic.name.clone(), topic)
+        };
+        Cluster { topics: names.map(topic).collect(), ..Cluster::default() }
+    }
+
+    #[test]
+    fn topics_that_are_too_old_keep_no_others_out() {
+        let (age_max, begin) = (Duration::from_secs(300), Monotonic(1));
+        let mut cached = CachedTopics::default();
+        cached.take_in(&cluster(0..CACHED_TOPICS_MAX), begin);
+        let later = begin + Duration::from_secs(200);
+        cached.make_room(1, later, age_max);
+        cached.take_in(&cluster(20_000..20_001), later);
+        assert_eq!(cached.0.len(), CACHED_TOPICS_MAX, "all of them are in use");
+        assert!(!cached.0.contains_key("20000"));
+        cached.make_room(1, begin + age_max, age_max);
+        cached.take_in(&cluster(20_000..20_001), begin + age_max);
+        assert!(cached.0.contains_key("20000") && cached.0.len() == 1);
+    }
 }
