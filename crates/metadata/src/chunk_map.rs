@@ -277,7 +277,7 @@ mod tests {
             check(&before, &former);
             let keys: std::collections::BTreeSet<u64> =
                 model.keys().chain(former.keys()).copied().collect();
-            let value = |map: &BTreeMap<u64, u64>, key| map.get(&key).copied();
+            let value = |map: &BTreeMap<u64, u64>, key: u64| map.get(&key).copied();
             let differ = keys.into_iter().map(|key| (key, value(&former, key), value(&model, key)));
             let differ: Vec<_> = differ.filter(|(_, old, new)| old != new).collect();
             assert_eq!(changed(&before, &map), differ);
