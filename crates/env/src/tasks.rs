@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// A group of tasks on one runtime. Cheap to clone; the group ends with [`Tasks::shutdown`].
@@ -106,8 +106,88 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     done.await.expect("blocking work does not panic")
 }
 
+/// A share of the threads for blocking work: so many pieces at once; the others wait without a thread,
+/// so that work which does not come back (a disk that hangs) keeps nobody else's. Clones are the same.
+#[derive(Clone)]
+pub struct Room(Arc<Semaphore>);
+
+/// A thread's place in a room.
+pub struct Place(Option<OwnedSemaphorePermit>);
+
+impl Room {
+    pub fn new(pieces: usize) -> Room {
+        Room(Arc::new(Semaphore::new(pieces)))
+    }
+
+    /// Waits for a place.
+    pub async fn enter(&self) -> Place {
+        // The semaphore is never closed.
+        Place(self.0.clone().acquire_owned().await.ok())
+    }
+
+    /// As [`blocking`], once there is a place.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        self.enter().await.blocking(work).await
+    }
+}
+
+impl Place {
+    /// As [`blocking`]. The place is given back when the work is done, whoever waits for it.
+    pub async fn blocking<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let work = move || {
+            let _place = self.0;
+            work()
+        };
+        blocking(work).await
+    }
+}
+
 /// Starts a named thread of the process's life, for a single-writer loop such as the Raft log's.
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
     let work = || on_blocking_thread(work);
     std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Cold reads on a disk that hung kept images from being applied, and other disks from working.
+    #[test]
+    fn work_that_does_not_come_back_keeps_its_own_room_only() {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).max_blocking_threads(3).enable_time();
+        let runtime = builder.build().expect("a runtime");
+        let gate = Arc::new(Mutex::new(()));
+        let held = gate.lock().expect("free");
+        let (hangs, other) = (Room::new(2), Room::new(1));
+        let (begun, begins) = mpsc::channel();
+        for _ in 0..20 {
+            let (hangs, gate, begun) = (hangs.clone(), gate.clone(), begun.clone());
+            runtime.spawn(async move {
+                let work = move || {
+                    begun.send(()).expect("somebody counts");
+                    drop(gate.lock());
+                };
+                hangs.blocking(work).await;
+            });
+        }
+        for _ in 0..2 {
+            begins.recv_timeout(Duration::from_secs(60)).expect("its room is for two");
+        }
+        let answered = runtime.block_on(async {
+            let work = tokio::spawn(async move { other.blocking(|| 7).await });
+            tokio::time::timeout(Duration::from_secs(60), work).await
+        });
+        assert_eq!(answered.expect("in time").expect("it ran"), 7);
+        assert!(begins.try_recv().is_err(), "the others wait");
+        drop(held);
+        for _ in 0..18 {
+            begins.recv_timeout(Duration::from_secs(60)).expect("each has its turn");
+        }
+    }
 }

@@ -213,7 +213,7 @@ impl GroupManager {
         loop {
             let (config, now) = (self.coordinator_config(), self.core.env.clock.now());
             let partition = at.clone();
-            let loaded = env::tasks::blocking(move || load(&partition, config, now)).await;
+            let loaded = at.reads().blocking(move || load(&partition, config, now)).await;
             let is_wanted = matches!(
                 self.slots().get(&index),
                 Some(Slot::Loading(wanted)) if *wanted == epoch

@@ -19,11 +19,12 @@ pub async fn handle(
 ) -> DescribeLogDirsResponse {
     let (logs, disk) = (ctx.broker.replicas.logs().clone(), ctx.broker.env.disk.clone());
     let wanted = request.topics.map(wanted);
-    let results = env::tasks::blocking(move || {
+    let work = move || {
         let views = logs.describe_directories();
         views.iter().map(|view| describe(view, &*disk, &wanted)).collect()
-    });
-    DescribeLogDirsResponse { results: results.await, ..Default::default() }
+    };
+    let results = ctx.broker.replicas.inquiries().blocking(work).await;
+    DescribeLogDirsResponse { results, ..Default::default() }
 }
 
 fn wanted(topics: Vec<DescribableLogDirTopic>) -> BTreeMap<StrBytes, BTreeSet<i32>> {

@@ -27,6 +27,10 @@ impl FetchSource {
         FetchSource(Arc::new(Inner { partition, plan }))
     }
 
+    pub fn partition(&self) -> &Arc<Partition> {
+        &self.0.partition
+    }
+
     pub fn size(&self) -> usize {
         self.0.plan.len()
     }

@@ -136,7 +136,7 @@ async fn search(
     timestamp: Option<Timestamp>,
 ) -> Result<FoundOffset, ErrorCode> {
     let (search, end) = partition.timestamp_search(epoch, read_committed, timestamp)?;
-    let found = env::tasks::blocking(move || search.run()).await;
+    let found = partition.reads().blocking(move || search.run()).await;
     match found {
         Ok(Some(found)) if found.offset < end => Ok(FoundOffset {
             offset: found.offset,

@@ -163,11 +163,12 @@ impl Outgoing {
             None => {
                 let (source, at) = (stretch.source.clone(), stretch.at);
                 let mut chunk = std::mem::take(&mut self.chunk);
+                let partition = source.partition().clone();
                 let read = move || {
                     let count = source.read(at, &mut chunk[..len]);
                     (chunk, count)
                 };
-                let (chunk, count) = env::tasks::blocking(read).await;
+                let (chunk, count) = partition.reads().blocking(read).await;
                 self.chunk = chunk;
                 count?
             }

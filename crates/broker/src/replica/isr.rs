@@ -135,9 +135,10 @@ fn answer_one(
     // Its lock may be held by who hangs in the disk; the other answers go on.
     let partition = partition.clone();
     let tasks = partition.shared.tasks.clone();
-    tasks.spawn(env::tasks::blocking(move || {
-        partition.isr_answered(proposed_on, leader_epoch, answer);
-    }));
+    let room = partition.health.rooms.work.clone();
+    tasks.spawn(async move {
+        room.blocking(move || partition.isr_answered(proposed_on, leader_epoch, answer)).await;
+    });
 }
 
 fn by_partition(

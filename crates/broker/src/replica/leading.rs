@@ -443,8 +443,10 @@ impl Partition {
                 let log = partition.log.clone();
                 // Nobody waits for what is synced by the way.
                 let awaited = partition.is_synced();
+                // The time until there is a place is no time of the disk's.
+                let place = partition.health.rooms.work.enter().await;
                 let working = awaited.then(|| partition.health.working(partition.now()));
-                let synced = env::tasks::blocking(move || log.sync().map(|_| ())).await;
+                let synced = place.blocking(move || log.sync().map(|_| ())).await;
                 drop(working);
                 if !partition.sync_done(synced) {
                     return;

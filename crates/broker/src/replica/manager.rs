@@ -16,11 +16,13 @@ use super::isr::IsrQueue;
 use super::partition::{Partition, Shared};
 use super::partition_map::PartitionMap;
 use super::roles::broker_states;
+use super::rooms::Rooms;
 use super::session::Session;
 use super::settings::{TopicSettings, log_config, topic_config};
 use super::stall::DirHealth;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
+use env::tasks::Room;
 use log::{LogDirError, LogDirs, LogHandle, LogManager, LogManagerOptions, TailLimits, WantedLog};
 use metadata::{Image, ImageChanges, PartitionChange};
 use replication::BrokerState;
@@ -80,6 +82,7 @@ impl ReplicaManager {
             failures: DirFailures::default(),
             tails: tail_limits(&core),
             healths: healths(&logs, core.config.storage.disks.stall),
+            rooms: Rooms::new(),
             tasks: core.tasks.clone(),
         });
         spawn(&core.tasks, isr_queue.run(core.clone()));
@@ -272,6 +275,11 @@ impl ReplicaManager {
         }
     }
 
+    /// Where requests that look at all log directories are worked on.
+    pub fn inquiries(&self) -> &Room {
+        &self.shared.rooms.inquiries
+    }
+
     /// Every partition held here, in no order that means anything.
     pub fn partitions(&self) -> Vec<Arc<Partition>> {
         self.partitions.all()
@@ -282,7 +290,7 @@ impl ReplicaManager {
     pub async fn apply(&self, old: &Arc<Image>, new: &Arc<Image>) {
         let Some(manager) = self.own.upgrade() else { return };
         let (old, new) = (old.clone(), new.clone());
-        env::tasks::blocking(move || manager.apply_now(&old, &new)).await;
+        self.shared.rooms.images.blocking(move || manager.apply_now(&old, &new)).await;
     }
 
     /// A controller may tell a new start all that ever happened. What was so then may have changed
@@ -521,13 +529,13 @@ impl ReplicaManager {
                 None => by_dir.push((partition.health.clone(), vec![named])),
             }
         }
-        for (_, names) in by_dir {
-            self.delete(&names);
+        for (health, names) in by_dir {
+            self.delete(&health, &names);
         }
     }
 
     /// Deletes partitions of one directory. One piece of work removes the files of all of them.
-    fn delete(&self, names: &[(TopicPartition, TopicId)]) {
+    fn delete(&self, health: &DirHealth, names: &[(TopicPartition, TopicId)]) {
         let (jobs, failed) = self.logs.delete(names);
         for error in &failed {
             tracing::error!(%error, "cannot delete partitions");
@@ -536,13 +544,17 @@ impl ReplicaManager {
         if jobs.is_empty() {
             return;
         }
-        self.shared.tasks.spawn(env::tasks::blocking(move || {
-            for job in jobs {
-                if let Err(error) = job.run() {
-                    tracing::error!(%error, "cannot remove a deleted partition's files");
+        let room = health.rooms.work.clone();
+        self.shared.tasks.spawn(async move {
+            let remove = move || {
+                for job in jobs {
+                    if let Err(error) = job.run() {
+                        tracing::error!(%error, "cannot remove a deleted partition's files");
+                    }
                 }
-            }
-        }));
+            };
+            room.blocking(remove).await;
+        });
     }
 
     /// Every partition whose settings may be others.

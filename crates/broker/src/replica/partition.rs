@@ -13,12 +13,14 @@ use super::fetcher::FollowLink;
 use super::following::StaleChunks;
 use super::isr::IsrQueue;
 use super::refused::RefusedBatches;
+use super::rooms::Rooms;
 use super::session::Session;
 use super::stall::{DirHealth, Phase};
 use super::waits::FetchWait;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use config::TopicConfig;
+use env::tasks::Room;
 use env::{Env, Mutant, mutant};
 use log::{LogHandle, ReadError, ReadPlan, TailLimits};
 use replication::{Follower, Leader, WaitOutcome, WaitToken};
@@ -47,6 +49,7 @@ pub struct Shared {
     pub tails: TailLimits,
     /// The log directories that are open.
     pub healths: Vec<Arc<DirHealth>>,
+    pub rooms: Rooms,
     pub tasks: env::Tasks,
 }
 
@@ -369,6 +372,11 @@ impl Partition {
     /// To be held by whoever reads from the disk and may wait for it.
     pub fn reading(&self) -> impl Drop + use<> {
         self.health.working(self.now())
+    }
+
+    /// Where reads that wait for its disk are done.
+    pub fn reads(&self) -> &Room {
+        &self.health.rooms.reads
     }
 
     /// A disk that cannot give back what it holds takes its directory offline. A file that is shorter

@@ -207,7 +207,7 @@ impl Partition {
         let partition = self.clone();
         self.shared.tasks.spawn(async move {
             let log = partition.log.clone();
-            match env::tasks::blocking(move || log.examine(offset)).await {
+            match partition.reads().blocking(move || log.examine(offset)).await {
                 // The log has noted and told it.
                 Ok(_) => {}
                 Err(error) => {

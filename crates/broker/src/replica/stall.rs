@@ -14,6 +14,7 @@
 //!
 //! Does not: act. [`super::gray`] does.
 
+use super::rooms::DirRooms;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -43,6 +44,8 @@ pub enum Phase {
 /// One log directory, as those see it who work in it.
 pub struct DirHealth {
     pub path: PathBuf,
+    /// Where blocking work of it is done.
+    pub rooms: DirRooms,
     /// How long work may be out until others rather wait elsewhere; `None`: nobody watches.
     patience: Option<Duration>,
     phase: AtomicU8,
@@ -58,6 +61,7 @@ impl DirHealth {
     pub fn new(path: &Path, limit: Option<Duration>) -> Arc<DirHealth> {
         Arc::new(DirHealth {
             path: path.to_owned(),
+            rooms: DirRooms::new(),
             patience: limit.map(|limit| limit / SUSPECT_SHARE),
             phase: AtomicU8::new(Phase::Well as u8),
             begun: std::array::from_fn(|_| AtomicU64::new(0)),

@@ -65,6 +65,8 @@ pub(super) fn run(options: Options, env: Env) -> Result<(), NodeError> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     env::sections::set_workers(workers);
     builder.worker_threads(workers);
+    let directories = options.config.storage.log_dirs.len();
+    builder.max_blocking_threads(broker::replica::blocking_threads_max(directories));
     let runtime = builder.enable_all().thread_name("node").build()?;
     let result = runtime.block_on(live(options, env, &control));
     runtime.shutdown_timeout(RUNTIME_GRACE);
