@@ -52,6 +52,8 @@ fn only_the_loopback_is_listened_on_unless_a_key_says_otherwise() {
          controller.quorum.voters=1@h1:9093,2@h2:9093\nottla.http.listener=:9095",
     );
     assert_eq!(of_a_quorum, ["h1:9092", "h1:9093", "h1:9094", "0.0.0.0:9095"]);
+    let cut_off = node("node.id=1\ncontroller.quorum.voters=1@h1:9093,2@h2:9093");
+    assert!(cut_off.warnings[0].contains("listeners is not set"), "{:?}", cut_off.warnings);
     let mut lone = node("node.id=1");
     lone.advertise_as("box");
     assert!(lone.network.advertised.iter().all(|told| told.host == "localhost"));

@@ -63,10 +63,10 @@ impl RequestMemory {
 impl Held {
     /// Waits until less than the limit is held, or until this is the request that may go beyond.
     pub async fn room(&mut self) {
-        let memory = self.memory.0.clone();
         if self.beyond.is_some() || self.memory.has_room() {
             return;
         }
+        let memory = self.memory.0.clone();
         memory.metrics.request_waits_for_memory();
         while !self.memory.has_room() {
             tokio::select! {

@@ -7,7 +7,7 @@ use crate::listener::parse_host_port;
 use crate::{CleanerConfig, ConfigError, Layers, Status, keys};
 
 pub(super) fn build(properties: Properties) -> Result<NodeConfig, ConfigErrors> {
-    let warnings = check_keys(&properties)?;
+    let mut warnings = check_keys(&properties)?;
     let values = Values(&properties);
     let mut problems = Vec::new();
     let node_id = keep(node_id(&values), &mut problems);
@@ -19,6 +19,10 @@ pub(super) fn build(properties: Properties) -> Result<NodeConfig, ConfigErrors> 
     problems.extend(quorum_problem(node_id, roles, &quorum));
     let is_alone = quorum.voters.is_empty() && quorum.bootstrap.is_empty();
     let network = keep(network(&values, &Place { roles, is_alone }), &mut problems);
+    if !is_alone && !properties.contains("listeners") {
+        let text = "listeners is not set: only this machine reaches the node, not the others";
+        warnings.push(text.to_owned());
+    }
     let liveness = liveness(&values);
     let groups = groups(&values);
     let replication = replication(&values);

@@ -74,7 +74,7 @@ impl Scene {
 }
 
 fn stranger(node_id: i32) -> pb::Member {
-    pb::Member { node_id, directory_id: vec![7; 16].into() }
+    pb::Member { node_id, directory_id: vec![7u8; 16].into() }
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn only_configured_nodes_join_and_only_those_that_answer_at_their_address() {
         scene.cluster.kill(away);
         let join = |node_id, cluster_id: &str| controller_pb::JoinRequest {
             node_id,
-            directory_id: vec![9; 16].into(),
+            directory_id: vec![9u8; 16].into(),
             address: free_address(),
             cluster_id: cluster_id.to_owned(),
         };
