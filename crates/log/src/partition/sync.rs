@@ -143,6 +143,10 @@ impl PartitionLog {
             self.segments[last].log.synced();
         }
         for index in (0..last).rev() {
+            // Its indexes were completed since the job was planned: the next one syncs them.
+            if self.sync.sealed.contains(&self.segments[index].base) {
+                continue;
+            }
             let is_synced = self.segment_end(index) <= self.recovery_point;
             if is_synced && !self.segments[index].synced() {
                 // Those before it were closed earlier.

@@ -190,6 +190,27 @@ impl Disk for GatedDisk {
 }
 
 #[test]
+fn indexes_that_are_completed_beside_a_sync_are_synced_by_the_next_one() {
+    for seed in 0..8 {
+        let world = World::new(small());
+        let mut log = world.create();
+        let beside = loop {
+            let job = log.sync();
+            append(&mut log, 1);
+            if log.segment_bases().len() > 1 {
+                break job;
+            }
+        };
+        log.complete_sync(beside.run()).unwrap();
+        log.flush().unwrap();
+        drop(log);
+        world.disk.crash(seed);
+        let times = world.file("00000000000000000000.timeindex");
+        assert!(!times.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
 fn appends_go_on_beside_a_sync_and_wait_for_the_next_one() {
     let world = World::new(LogConfig { segment_bytes: 1 << 20, ..small() });
     let gate: Arc<Gate> = Arc::default();
