@@ -63,10 +63,14 @@ impl SegmentDir<'_> {
     /// The same with names that end in `suffix`.
     pub fn create_aside(&self, base: Offset, suffix: &str, now: Timestamp) -> io::Result<Segment> {
         let path = |kind| with_suffix(&segment_file(self.dir, base, kind), suffix);
-        self.disk.open(&path(LOG), Open::Create)?.set_len(0)?;
+        let is_leftover = !self.disk.open(&path(LOG), Open::Create)?.is_empty()?;
+        let log = self.lazy(path(LOG));
+        if is_leftover {
+            log.for_writing()?.set_len(0)?;
+        }
         Ok(Segment {
             base,
-            log: self.lazy(path(LOG)),
+            log,
             size: 0,
             offsets: EntryIndex::empty(self.disk, path(INDEX), self.files)?,
             times: EntryIndex::empty(self.disk, path(TIME_INDEX), self.files)?,
