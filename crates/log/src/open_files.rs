@@ -494,7 +494,7 @@ mod tests {
             file.get().unwrap();
         }
         assert_eq!(open.count(), 0);
-        assert!(open.0.queue().len() <= LOOKS_MAX + 2, "{}", open.0.queue().len());
+        assert!(open.pool.queue().len() <= LOOKS_MAX + 2, "{}", open.pool.queue().len());
     }
 
     #[test]

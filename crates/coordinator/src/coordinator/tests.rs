@@ -1,7 +1,7 @@
 //! The group protocol, as members see it.
 
 use super::*;
-use crate::offsets::{CommittedOffset, OffsetCommit};
+use crate::offsets::{CommittedOffset, OffsetCommit, OffsetCommitItem};
 use crate::requests::{JoinRequest, LeaveItem, LeaveRequest, SyncRequest};
 use bytes::Bytes;
 use types::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition, Uuid};
