@@ -20,6 +20,8 @@ OVERRIDES = {
     "log.roll.hours": 12,
 }
 WAIT = 60.0
+# INVALID_REPLICATION_FACTOR: no broker to place a replica on.
+FENCED = 38
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Stored:
     """The header of a batch as a consumer gets it; `whole` is false for a cut one."""
 
     base_offset: int
+    last_offset: int
     attributes: int
     base_timestamp: int
     max_timestamp: int
@@ -44,11 +47,12 @@ def stored(data):
     found = []
     while data:
         if len(data) < 61:
-            return [*found, Stored(-1, 0, 0, 0, 0, b"", False)]
+            return [*found, Stored(-1, -1, 0, 0, 0, 0, b"", False)]
         base, length = struct.unpack(">qi", data[:12])
-        attributes, _, first, latest, _, _, _, count = struct.unpack(">hiqqqhii", data[21:61])
+        attributes, delta, first, latest, *_, count = struct.unpack(">hiqqqhii", data[21:61])
         end = 12 + length
-        found.append(Stored(base, attributes, first, latest, count, data[61:end], len(data) >= end))
+        found.append(Stored(base, base + delta, attributes, first, latest, count, data[61:end],
+                            len(data) >= end))
         data = data[end:]
     return found
 
@@ -78,10 +82,16 @@ class Alone(Cluster):
         """Makes a topic that is ready to use and keeps old timestamps."""
         name = f"t-{uuid.uuid4().hex[:12]}"
         configs = {"retention.ms": -1} | {k.replace("_", "."): v for k, v in configs.items()}
-        made = self.ask("CreateTopics", 7, timeoutMs=30000, topics=[{
+        wanted = {
             "name": name, "numPartitions": partitions, "replicationFactor": 1, "assignments": [],
             "configs": [{"name": k, "value": str(v)} for k, v in configs.items()],
-        }]).topics[0]
+        }
+
+        def create():
+            made = self.ask("CreateTopics", 7, timeoutMs=30000, topics=[wanted]).topics[0]
+            return None if made.errorCode == FENCED else made  # just after a start
+
+        made = wait_until(create, WAIT, "the broker being unfenced")
         assert made.errorCode == 0, made
         self.ids[name] = made.topicId
         self.wait_in_sync(name)

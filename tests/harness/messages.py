@@ -173,6 +173,9 @@ class Connection:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.socket.close()
 
     def send(self, api, version, **fields):

@@ -4,7 +4,7 @@
 //! record goes only if a newer one of its key is in the part that was looked at, if it deletes its
 //! key and its time is over, if its transaction was aborted, or if it has no key. A batch without
 //! records stays, as a bare header, where it says what nothing else does: the last sequence of a
-//! producer, the first offset of a leader epoch, the end of a segment.
+//! producer, the first offset of a leader epoch after the first, the end of a segment.
 //!
 //! A tombstone's time (`delete.retention.ms`) runs from the first run that meets it: its end is put
 //! into the batch, in the place of the base timestamp, with attribute bit 6. Markers of transactions
@@ -101,6 +101,8 @@ impl Filter {
     ) -> Result<Option<BatchHeader>, BatchError> {
         header.check_crc(bytes)?;
         let starts_epoch = header.leader_epoch != self.epoch;
+        // No replica's records are of an epoch before the first one, so nobody asks where that began.
+        let starts_later_epoch = starts_epoch && header.leader_epoch > LeaderEpoch(0);
         self.epoch = header.leader_epoch;
         let is_control = header.attributes.is_control();
         let needless = match is_control {
@@ -112,7 +114,7 @@ impl Filter {
         };
         let over = header.delete_horizon().is_some_and(|horizon| horizon <= self.rules.now);
         let discard = needless && (!is_control || over);
-        let keep_empty = ends_segment || starts_epoch || self.is_last_of_producer(header);
+        let keep_empty = ends_segment || starts_later_epoch || self.is_last_of_producer(header);
         self.counts.records_read += u64::from(header.records_count.unsigned_abs());
         let written = match discard {
             true => None,

@@ -10,7 +10,7 @@ use records::{
     BatchOptions, Compression, EndTransactionMarker, MarkerKind, NewRecord, ProducedBatch,
 };
 use std::ops::ControlFlow;
-use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use types::{EpochOffset, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 /// Segments of 600 bytes; compaction is due as soon as anything is dirty.
 pub fn compacted() -> LogConfig {
@@ -236,6 +236,21 @@ fn producer(id: i64, sequence: i32) -> BatchOptions {
 }
 
 #[test]
+fn nothing_stands_at_the_head_for_records_that_are_gone() {
+    let world = World::new(compacted());
+    let mut log = world.create();
+    for (key, value) in [("a", "1"), ("b", "1"), ("a", "2")] {
+        put(&mut log, &[(key, Some(value))]);
+    }
+    seal(&world, &mut log);
+    let log = LogHandle::new(log);
+    run(&log, 2000);
+    let first = read_all(&log.lock())[0].header;
+    assert_eq!((first.base_offset, first.records_count), (Offset(1), 1));
+    assert_eq!(log.lock().start_offset(), Offset(0));
+}
+
+#[test]
 fn a_producers_last_sequence_survives_its_records() {
     let world = World::new(compacted());
     let mut log = world.create();
@@ -260,7 +275,7 @@ fn a_producers_last_sequence_survives_its_records() {
 }
 
 #[test]
-fn leader_epochs_are_the_same_when_they_are_made_from_the_batches() {
+fn leader_epochs_end_where_they_did_when_they_are_made_from_the_batches() {
     let world = World::new(compacted());
     let mut log = world.create();
     for epoch in 0..4 {
@@ -274,12 +289,17 @@ fn leader_epochs_are_the_same_when_they_are_made_from_the_batches() {
         log.append_as_leader(&batch, LeaderEpoch(4), Timestamp(1)).unwrap();
     }
     settle(&world, &mut log);
-    let before = log.epoch_starts().to_vec();
+    let answers = |log: &PartitionLog| -> Vec<EpochOffset> {
+        (0..=5).map(|epoch| log.end_offset_for_epoch(LeaderEpoch(epoch))).collect()
+    };
+    let before = answers(&log);
     let log = LogHandle::new(log);
     let report = run(&log, 2000);
     assert!(report.records_kept < report.records_read);
+    let first = read_all(&log.lock())[0].header;
+    assert_eq!((first.base_offset, first.leader_epoch), (Offset(5), LeaderEpoch(1)));
     env::Disk::remove_file(&world.disk, &partition_path().join("leader-epoch-checkpoint")).unwrap();
-    assert_eq!(world.reopen().epoch_starts(), before, "a follower would learn the same");
+    assert_eq!(answers(&world.reopen()), before, "a follower would learn the same");
 }
 
 fn transaction(id: i64, sequence: i32) -> BatchOptions {
