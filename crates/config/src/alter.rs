@@ -52,7 +52,8 @@ pub fn validate_broker(values: &Overrides, cluster_wide: bool) -> Result<(), Con
     Ok(())
 }
 
-/// The topic's values after `changes`. Lists are appended to and subtracted from the value in
+/// The topic's values after `changes`. A key that is not known can be deleted: who resets all keys
+/// may be newer than the cluster. Lists are appended to and subtracted from the value in
 /// force (own value, else the broker's `fixed` one, else the default).
 pub fn alter_topic(
     current: &Overrides,
@@ -62,6 +63,10 @@ pub fn alter_topic(
     let mut values = current.clone();
     check_named_once(changes)?;
     for change in changes {
+        if change.op == AlterOp::Delete && keys::find_topic(&change.name).is_none() {
+            values.remove(&change.name);
+            continue;
+        }
         let key = topic_key(&change.name)?;
         let in_force = Layers { topic: current, ..Layers::fixed(fixed) }.topic_value(key.name);
         apply(&mut values, key, change, in_force)?;
@@ -80,6 +85,10 @@ pub fn alter_broker(
     let mut values = current.clone();
     check_named_once(changes)?;
     for change in changes {
+        if change.op == AlterOp::Delete && keys::find_broker(&change.name).is_none() {
+            values.remove(&change.name);
+            continue;
+        }
         let key = broker_key(&change.name, cluster_wide)?;
         let in_force = Layers { broker: current, ..Layers::fixed(fixed) }.broker_value(key.name);
         apply(&mut values, key, change, in_force)?;

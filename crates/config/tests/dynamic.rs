@@ -59,6 +59,18 @@ fn deleting_goes_back_to_the_layer_below() {
 }
 
 #[test]
+fn a_key_of_a_newer_version_can_be_deleted_and_not_set() {
+    let stored = overrides(&[("of.tomorrow", "1")]);
+    let nothing = Properties::new();
+    let delete = [change(AlterOp::Delete, "of.tomorrow", None)];
+    assert_eq!(alter_topic(&stored, &delete, &nothing), Ok(overrides(&[])));
+    assert_eq!(alter_topic(&overrides(&[]), &delete, &nothing), Ok(overrides(&[])));
+    assert_eq!(alter_broker(&stored, &delete, &nothing, true), Ok(overrides(&[])));
+    let set = [change(AlterOp::Set, "of.tomorrow", Some("1"))];
+    assert!(alter_topic(&stored, &set, &nothing).is_err());
+}
+
+#[test]
 fn bad_changes_are_refused_with_their_reason() {
     let fixed = Properties::new();
     let cases = [

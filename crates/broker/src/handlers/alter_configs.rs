@@ -6,6 +6,7 @@ use super::config_resources::resource;
 use super::submit::{error_of, submit, unexpected};
 use crate::context::BrokerContext;
 use metadata::{Command, ConfigOutcome, ConfigReplacement, ConfigResource, Refusal, Reply};
+use types::ErrorCode;
 use wire::alter_configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
@@ -34,10 +35,16 @@ pub async fn handle(ctx: &RequestContext, request: AlterConfigsRequest) -> Alter
 
 fn replacement(wanted: &AlterConfigsResource) -> Result<ConfigReplacement, Refusal> {
     let resource = resource(wanted.resource_type, &wanted.resource_name)?;
-    let configs = wanted.configs.iter().map(|config| {
-        (config.name.as_str().to_owned(), config.value.as_ref().map(|v| v.as_str().to_owned()))
+    let configs = wanted.configs.iter().map(|config| match &config.value {
+        Some(value) => Ok((config.name.as_str().to_owned(), Some(value.as_str().to_owned()))),
+        None => Err(no_value(&config.name)),
     });
-    Ok(ConfigReplacement { resource, configs: configs.collect() })
+    Ok(ConfigReplacement { resource, configs: configs.collect::<Result<_, _>>()? })
+}
+
+/// Null is no value; what is not to be set is deleted, or left out.
+pub(super) fn no_value(name: &str) -> Refusal {
+    Refusal::new(ErrorCode::InvalidRequest, format!("{name} needs a value"))
 }
 
 /// Submits an alteration and gives each resource of the request its outcome, in the order of the
@@ -83,7 +90,6 @@ fn merge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::ErrorCode;
 
     #[test]
     fn each_resource_gets_its_own_outcome_in_the_order_asked() {

@@ -12,7 +12,7 @@ const BY_ID_FROM: i16 = 6;
 const DISABLED_FROM: i16 = 3;
 
 pub async fn handle(ctx: &RequestContext, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    let topics = selectors(ctx.api_version, &request);
+    let (topics, ambiguous) = selectors(ctx.api_version, &request);
     let outcome = if ctx.broker.config.requests.delete_topic_enable {
         let command = Command::DeleteTopics { topics: topics.clone() };
         match submit(&ctx.broker, command, request.timeout_ms).await {
@@ -24,7 +24,8 @@ pub async fn handle(ctx: &RequestContext, request: DeleteTopicsRequest) -> Delet
         Err(disabled(ctx.api_version))
     };
     let deletions = outcome.unwrap_or_else(|refusal| all_refused(&topics, &refusal));
-    let responses = deletions.into_iter().map(|deletion| result(ctx.api_version, deletion));
+    let all = deletions.into_iter().chain(ambiguous);
+    let responses = all.map(|deletion| result(ctx.api_version, deletion));
     DeleteTopicsResponse { responses: responses.collect(), ..Default::default() }
 }
 
@@ -37,17 +38,35 @@ fn disabled(version: i16) -> Refusal {
     Refusal::new(code, "delete.topic.enable is false")
 }
 
-fn selectors(version: i16, request: &DeleteTopicsRequest) -> Vec<TopicSelector> {
+/// The topics to delete, and those that are refused at once: named by name and by id, which may mean
+/// two.
+fn selectors(
+    version: i16,
+    request: &DeleteTopicsRequest,
+) -> (Vec<TopicSelector>, Vec<TopicDeletion>) {
     if version < BY_ID_FROM {
         let names = request.topic_names.iter();
-        return names.map(|name| TopicSelector::Name(name.as_str().to_owned())).collect();
+        let names = names.map(|name| TopicSelector::Name(name.as_str().to_owned()));
+        return (names.collect(), Vec::new());
     }
-    let topics = request.topics.iter();
-    let selectors = topics.map(|topic| match &topic.name {
-        Some(name) => TopicSelector::Name(name.as_str().to_owned()),
-        None => TopicSelector::Id(topic.topic_id),
-    });
-    selectors.collect()
+    let (mut selectors, mut ambiguous) = (Vec::new(), Vec::new());
+    for topic in &request.topics {
+        match &topic.name {
+            Some(name) if topic.topic_id.is_zero() => {
+                selectors.push(TopicSelector::Name(name.as_str().to_owned()));
+            }
+            None => selectors.push(TopicSelector::Id(topic.topic_id)),
+            Some(name) => {
+                let message = "a topic is named by its name or by its id, not by both";
+                ambiguous.push(TopicDeletion {
+                    name: Some(name.as_str().to_owned()),
+                    topic_id: topic.topic_id,
+                    outcome: Err(Refusal::new(ErrorCode::InvalidRequest, message)),
+                });
+            }
+        }
+    }
+    (selectors, ambiguous)
 }
 
 fn all_refused(topics: &[TopicSelector], refusal: &Refusal) -> Vec<TopicDeletion> {
@@ -85,9 +104,19 @@ mod tests {
             topic_names: vec!["old".into()],
             timeout_ms: 1000,
         };
-        assert_eq!(selectors(5, &request), [TopicSelector::Name("old".to_owned())]);
+        assert_eq!(selectors(5, &request).0, [TopicSelector::Name("old".to_owned())]);
         let both = [TopicSelector::Name("a".to_owned()), TopicSelector::Id(id)];
-        assert_eq!(selectors(6, &request), both);
+        assert_eq!(selectors(6, &request).0, both);
+    }
+
+    #[test]
+    fn a_topic_that_is_named_in_both_ways_is_not_deleted() {
+        let both = DeleteTopicState { name: Some("a".into()), topic_id: types::Uuid([7; 16]) };
+        let request = DeleteTopicsRequest { topics: vec![both], ..Default::default() };
+        let (selectors, ambiguous) = selectors(6, &request);
+        assert!(selectors.is_empty());
+        let refusal = ambiguous[0].outcome.as_ref().expect_err("refused");
+        assert_eq!(refusal.code, ErrorCode::InvalidRequest);
     }
 
     #[test]

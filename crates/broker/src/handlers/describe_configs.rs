@@ -41,8 +41,9 @@ fn describe(
     wanted: &DescribeConfigsResource,
 ) -> Result<Vec<Entry>, Refusal> {
     let resource = resource(wanted.resource_type, &wanted.resource_name)?;
-    let names: Option<Vec<&str>> =
-        wanted.configuration_keys.as_ref().map(|keys| keys.iter().map(|key| &**key).collect());
+    // An empty list asks for all, as null does.
+    let keys = wanted.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+    let names: Option<Vec<&str>> = keys.map(|keys| keys.iter().map(|key| &**key).collect());
     entries(ctx, image, &resource, names.as_deref())
 }
 

@@ -327,6 +327,7 @@ fn failed(index: i32, code: ErrorCode) -> PartitionData {
         last_stable_offset: -1,
         log_start_offset: -1,
         preferred_read_replica: -1,
+        aborted_transactions: None,
         records: Some(Records::default()),
         ..PartitionData::default()
     }

@@ -1,7 +1,7 @@
 //! IncrementalAlterConfigs: sets, removes, appends to and subtracts from single values.
 
 use super::RequestContext;
-use super::alter_configs::alter;
+use super::alter_configs::{alter, no_value};
 use super::config_resources::resource;
 use super::submit::error_of;
 use metadata::{Command, ConfigAlteration, ConfigChange, ConfigOperation, Refusal};
@@ -44,6 +44,9 @@ fn change(config: &AlterableConfig) -> Result<ConfigChange, Refusal> {
         let text = format!("unknown operation {} on {}", config.config_operation, config.name);
         return Err(Refusal::new(ErrorCode::InvalidRequest, text));
     };
+    if operation != ConfigOperation::Delete && config.value.is_none() {
+        return Err(no_value(&config.name));
+    }
     Ok(ConfigChange {
         name: config.name.as_str().to_owned(),
         operation,
@@ -81,5 +84,10 @@ mod tests {
         assert_eq!(set.changes[0].operation, ConfigOperation::Set);
         let refusal = alteration(&wanted(4)).expect_err("unknown");
         assert_eq!(refusal.code, ErrorCode::InvalidRequest);
+        for (operation, is_fine) in [(0, false), (1, true), (2, false), (3, false)] {
+            let mut without = wanted(operation);
+            without.configs[0].value = None;
+            assert_eq!(alteration(&without).is_ok(), is_fine, "operation {operation} of null");
+        }
     }
 }

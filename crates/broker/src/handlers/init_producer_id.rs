@@ -14,12 +14,20 @@ pub async fn handle(
     if request.transactional_id.is_some() {
         return refused(transactional_refusal(request.transactional_id.as_deref()));
     }
+    if !is_whole(&request) {
+        return refused(ErrorCode::InvalidRequest);
+    }
     match ctx.broker.producer_ids.next(&ctx.broker.core).await {
         Ok(id) => {
             InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() }
         }
         Err(error) => refused(error),
     }
+}
+
+/// The producer that goes on is named by its id and its epoch, a new one by neither.
+fn is_whole(request: &InitProducerIdRequest) -> bool {
+    (request.producer_id == -1) == (request.producer_epoch == -1)
 }
 
 /// Kafka refuses an empty transactional id as invalid; any other one meets no coordinator here.
