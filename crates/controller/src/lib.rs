@@ -116,7 +116,6 @@ impl Controller {
             MetaRaft::open(setup(&options, &env, id, &cluster, voters.clone(), &files), &tasks)
                 .await
                 .map_err(StartError::Raft)?;
-
         let (term, activity) = Activity::new();
         tasks.spawn(activity::run(raft.clone(), term));
         tasks.spawn(Successor { env: env.clone(), raft: raft.clone() }.run());

@@ -70,6 +70,8 @@ pub struct SimConfig {
     pub deletions: bool,
     /// Log directories fail under brokers that go on.
     pub replica_failures: bool,
+    /// At the end, the last in-sync replica of a partition loses its directory while it is down.
+    pub last_replica_lost: bool,
     pub mutation: Option<Mutation>,
 }
 
@@ -132,6 +134,7 @@ impl SimConfig {
         self.min_isr_floor = rng.range(1, self.min_insync_replicas as u64 + 1) as usize;
         self.deletions = rng.chance(200);
         self.replica_failures = rng.chance(400);
+        self.last_replica_lost = rng.chance(250);
     }
 
     /// The smallest `min.insync.replicas` that will be in force, but never more than there are
@@ -192,6 +195,7 @@ impl SimConfig {
             min_isr_floor: 1,
             deletions: false,
             replica_failures: false,
+            last_replica_lost: false,
             mutation,
         }
     }

@@ -118,13 +118,13 @@ impl Controller {
                 let command = alter_command((node, broker_epoch), partition, &proposal);
                 self.ask(ctx, command, Asker::Alter { node, incarnation, call });
             }
-            ControllerInput::Fail { node, incarnation, broker_epoch, partitions } => {
+            ControllerInput::Fail { node, incarnation, broker_epoch, partitions, gone } => {
                 let command = Command::FailReplicas(FailReplicas {
                     broker_id: node,
                     broker_epoch,
                     log_dirs: Vec::new(),
                     partitions: partitions.clone(),
-                    records_gone: false,
+                    records_gone: partitions.iter().all(|id| gone.contains(id)),
                 });
                 self.ask(ctx, command, Asker::Fail { node, incarnation, partitions });
             }

@@ -34,6 +34,7 @@ macro_rules! counters {
 counters! {
     events,
     elections,
+    last_replicas_lost,
     eligible_elected,
     acks_all,
     acks_leader,

@@ -1,6 +1,7 @@
 //! Everything that can happen, as data.
 
 use replication::{AlterPartitionAnswer, IsrProposal, Refusal};
+use std::collections::BTreeSet;
 use types::{
     BrokerEpoch, EpochOffset, ErrorCode, LeaderEpoch, MetadataVersion, NodeId, Offset,
     PartitionEpoch, TopicIdPartition,
@@ -149,6 +150,8 @@ pub enum ControllerInput {
         incarnation: Incarnation,
         broker_epoch: BrokerEpoch,
         partitions: Vec<TopicIdPartition>,
+        /// Those of them of which nothing is left.
+        gone: BTreeSet<TopicIdPartition>,
     },
     /// The batch under way is committed; of a controller that has gone since, it is not.
     Commit {

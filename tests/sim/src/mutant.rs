@@ -56,6 +56,8 @@ pub enum Mutation {
     SilentLoss,
     /// A lost replica stays in the ISR as its last member, though another is eligible.
     LastMemberStays,
+    /// A broker makes an empty log for a partition that the image counts on it for, and leads it.
+    EmptyReplicaLeads,
     /// A leader acts on an AlterPartition's answer before it has the image of then.
     AnswerBeforeImage,
     /// A leader takes an ISR from an image with its former settings.
@@ -256,6 +258,11 @@ impl Mutation {
             "last-member-stays",
             Mutation::LastMemberStays,
             "where a replica is lost, an eligible one is waited for (KIP-966, KIP-858)",
+        ),
+        (
+            "empty-replica-leads",
+            Mutation::EmptyReplicaLeads,
+            "whoever lost what the image says it holds reports it and does not lead (KIP-858)",
         ),
         (
             "answer-before-image",

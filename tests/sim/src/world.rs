@@ -7,13 +7,15 @@ use crate::controller::{Controller, TOPIC};
 use crate::counters::Counters;
 use crate::event::*;
 use crate::invariants::{Checker, View, Violation};
-use crate::node::Node;
+use crate::node::{Loss, Node};
 use std::collections::BTreeMap;
 use types::{NodeId, TopicIdPartition};
 
 const SETUP_MS_MAX: u64 = 20_000;
 const HEAL_MS_MAX: u64 = 60_000;
 const HOLD_MS_MAX: u64 = 10_000;
+/// How long a cluster is watched after a loss that it does not mend by itself.
+const AFTER_LOSS_MS: u64 = 8_000;
 /// Events in one run; more means that something goes round in circles.
 const EVENTS_MAX: u64 = 3_000_000;
 
@@ -71,7 +73,49 @@ impl World {
         self.set_up()?;
         self.suffer()?;
         self.heal()?;
-        self.checker.finish(&view(&self.ctx, &self.controller, &self.nodes))
+        self.checker.finish(&view(&self.ctx, &self.controller, &self.nodes))?;
+        match self.ctx.config.last_replica_lost {
+            true => self.lose_last_replica(),
+            false => Ok(()),
+        }
+    }
+
+    /// The last member of an ISR loses its directory while it is down: nobody who stands behind it may
+    /// cut a record that all have acknowledged.
+    fn lose_last_replica(&mut self) -> Result<(), Violation> {
+        let shared = {
+            let mut all = self.controller.image().partitions();
+            all.find(|(_, at)| at.replicas.len() > 1).map(|(id, at)| (id, at.clone()))
+        };
+        let Some((id, at)) = shared else { return Ok(()) };
+        let others: Vec<NodeId> =
+            at.replicas.iter().copied().filter(|replica| *replica != at.leader).collect();
+        for other in &others {
+            self.nodes.get_mut(other).expect("a replica").crash(&mut self.ctx, Loss::Nothing);
+        }
+        self.run_until(HEAL_MS_MAX, "the leader is alone in sync", |world| {
+            world.controller.image().partition(id).is_some_and(|now| now.isr == [at.leader])
+        })?;
+        let last = self.nodes.get_mut(&at.leader).expect("a replica");
+        last.crash(&mut self.ctx, Loss::Nothing);
+        last.remove_directory(&mut self.ctx, id);
+        let held: Vec<_> = others.iter().map(|other| self.nodes[other].disk[&id].end()).collect();
+        for replica in &at.replicas {
+            let delay = self.ctx.rng.range(20, 1_500);
+            self.ctx.after_ms(delay, Event::Start(*replica));
+        }
+        let end = self.ctx.now + AFTER_LOSS_MS * 1000;
+        while self.ctx.now < end {
+            self.step()?;
+        }
+        for (other, held) in others.iter().zip(held) {
+            let has = self.nodes[other].disk[&id].end();
+            if has < held {
+                let what = format!("{other} had {id} to {held}, has it to {has}");
+                return Err(Violation::new("what is lost is not cut elsewhere", what));
+            }
+        }
+        Ok(())
     }
 
     fn set_up(&mut self) -> Result<(), Violation> {

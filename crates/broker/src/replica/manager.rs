@@ -64,6 +64,9 @@ pub struct ReplicaManager {
     own: Weak<ReplicaManager>,
 }
 
+/// A partition, and whose it is.
+type NameAndId = (TopicPartition, TopicId);
+
 /// A partition that this broker cannot serve, as clients are told.
 pub type Unserved = ErrorCode;
 
@@ -513,7 +516,7 @@ impl ReplicaManager {
 
     /// Lets go of partitions, and has their files removed.
     fn drop_partitions(&self, gone: &[&PartitionChange]) {
-        let mut by_dir: Vec<(Arc<DirHealth>, Vec<(TopicPartition, TopicId)>)> = Vec::new();
+        let mut by_dir: Vec<(Arc<DirHealth>, Vec<NameAndId>)> = Vec::new();
         for change in gone {
             if self.is_deferred(&change.partition) {
                 continue;
@@ -535,7 +538,7 @@ impl ReplicaManager {
     }
 
     /// Deletes partitions of one directory. One piece of work removes the files of all of them.
-    fn delete(&self, health: &DirHealth, names: &[(TopicPartition, TopicId)]) {
+    fn delete(&self, health: &DirHealth, names: &[NameAndId]) {
         let (jobs, failed) = self.logs.delete(names);
         for error in &failed {
             tracing::error!(%error, "cannot delete partitions");

@@ -5,6 +5,7 @@ mod acked_records_stay;
 mod committed_is_on_min_isr;
 mod committed_records_stay;
 mod elr_is_sound;
+mod empty_replica_leads_nothing;
 mod epochs_only_rise;
 mod images_equal;
 mod isr_holds_committed;
@@ -95,6 +96,7 @@ impl Checker {
                 Box::new(new_controller_knows_all::NewControllerKnowsAll::default()),
                 Box::new(elr_is_sound::ElrIsSound),
                 Box::new(new_topics_begin_empty::NewTopicsBeginEmpty),
+                Box::new(empty_replica_leads_nothing::EmptyReplicaLeadsNothing),
                 Box::new(isr_is_sound::IsrIsSound),
             ],
             committed: Committed::new(),

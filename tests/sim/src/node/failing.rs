@@ -39,15 +39,51 @@ impl Node {
         self.tell_failures(ctx);
     }
 
+    /// Somebody removes a partition's directory while the process is down.
+    pub fn remove_directory(&mut self, ctx: &mut Context, partition: TopicIdPartition) {
+        assert!(self.process.is_none(), "{} runs", self.id);
+        if let Some(log) = self.disk.remove(&partition) {
+            ctx.counters.records_lost_in_crashes += log.end().0 as u64;
+        }
+        ctx.counters.last_replicas_lost += 1;
+        self.missing.insert(partition);
+        self.untold.insert(partition);
+    }
+
+    /// Whether the image counts on records of this replica that are gone.
+    pub(super) fn has_lost(
+        &mut self,
+        ctx: &mut Context,
+        partition: TopicIdPartition,
+        at: &metadata::Partition,
+    ) -> bool {
+        if !self.missing.contains(&partition) {
+            return false;
+        }
+        let is_in = |replicas: &[types::NodeId]| replicas.contains(&self.id);
+        let counts = is_in(&at.isr) || is_in(&at.elr) || is_in(&at.last_known_elr);
+        if counts && ctx.config.mutation == Some(Mutation::EmptyReplicaLeads) {
+            return false;
+        }
+        match counts {
+            true => self.tell_failures(ctx),
+            false => {
+                self.missing.remove(&partition);
+            }
+        }
+        counts
+    }
+
     pub(super) fn tell_failures(&mut self, ctx: &mut Context) {
         if self.untold.is_empty() {
             return;
         }
         let (node, partitions) = (self.id, self.untold.iter().copied().collect());
-        let process = self.process_mut();
+        let process = self.process.as_ref().expect("a running process tells");
         let incarnation = process.incarnation;
         if let Some(broker_epoch) = process.broker_epoch {
-            let fail = ControllerInput::Fail { node, incarnation, broker_epoch, partitions };
+            let gone = self.missing.clone();
+            let fail = ControllerInput::Fail { node, incarnation, broker_epoch, partitions, gone };
             ctx.send_to_controller(node, fail);
         }
         ctx.node_after_ms(TELL_RETRY_MS, node, incarnation, NodeInput::TellFailures);

@@ -58,6 +58,8 @@ pub struct Node {
     pub failed: BTreeSet<TopicIdPartition>,
     /// Those that the controller has not said it knows of.
     pub untold: BTreeSet<TopicIdPartition>,
+    /// Partitions whose directories are gone, while the image counts on what was in them.
+    pub missing: BTreeSet<TopicIdPartition>,
 }
 
 pub struct Process {
@@ -137,6 +139,7 @@ impl Node {
             lost_start: None,
             failed: BTreeSet::new(),
             untold: BTreeSet::new(),
+            missing: BTreeSet::new(),
         }
     }
 

@@ -93,7 +93,7 @@ impl Node {
         partition: TopicIdPartition,
         state: &Arc<Partition>,
     ) {
-        if self.failed.contains(&partition) {
+        if self.failed.contains(&partition) || self.has_lost(ctx, partition, state) {
             return;
         }
         if ctx.config.mutation == Some(Mutation::LogsByName) {
