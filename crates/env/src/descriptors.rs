@@ -107,14 +107,16 @@ impl Relief {
     }
 
     fn refill(&self) {
+        if self.missing.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        // Only who has the lock counts, so that no two fill the same gap.
+        let mut reserve = self.reserve();
         while self.missing.load(Ordering::Relaxed) > 0 {
-            let mut reserve = self.reserve();
             // Of anything: it is the number that counts.
             let Ok(one) = std::fs::File::open("/dev/null") else { return };
             reserve.push(one.into());
-            if self.missing.fetch_sub(1, Ordering::Relaxed) == 1 {
-                return;
-            }
+            self.missing.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -147,7 +149,8 @@ impl Relief {
         if closed > 0 {
             return true;
         }
-        let given = self.reserve().pop();
+        let mut reserve = self.reserve();
+        let given = reserve.pop();
         if given.is_some() {
             self.missing.fetch_add(1, Ordering::Relaxed);
         }
@@ -203,5 +206,24 @@ mod tests {
         let other = relief.during(|| Err::<(), _>(io::Error::from_raw_os_error(5)));
         assert_eq!(other.expect_err("a failure of the disk").raw_os_error(), Some(5));
         assert_eq!(relief.shortages.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn many_that_fill_the_reserve_at_once_fill_it_once() {
+        let relief = Relief::new();
+        relief.keep_reserve(2);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..300 {
+                        relief.give_up_some();
+                        relief.refill();
+                    }
+                });
+            }
+        });
+        relief.refill();
+        let held = relief.reserve().len();
+        assert_eq!((held, relief.missing.load(Ordering::Relaxed)), (2, 0));
     }
 }

@@ -38,6 +38,10 @@ pub enum Mutant {
     GroupLogUnchecked,
     /// What a group's members and administrators ask is answered at the append.
     GroupsAnsweredAtAppend,
+    /// Compressed batches are taken by their headers.
+    PackedBelieved,
+    /// Producers' silence is measured by the wall clock.
+    SilenceByWallClock,
 }
 
 thread_local! {

@@ -309,7 +309,9 @@ impl LogManager {
                         offsets.insert(partition, value);
                     }
                 }
-                for partition in self.state().dirs[index].without_log() {
+                // The lock must not be held while the checkpoints' one is waited for.
+                let without_log = self.state().dirs[index].without_log();
+                for partition in without_log {
                     let kept = checkpoints.get(which, &partition);
                     offsets.insert(partition, kept);
                 }

@@ -9,6 +9,7 @@
 //! handed a file keeps it open as long as it likes: renaming or removing the name, or closing it here,
 //! takes nothing away from a reader. It is counted until the last one lets go of it.
 
+use crate::error::is_no_space;
 use env::descriptors::{Relieve, is_shortage, relieve_by};
 use env::disk::{Advice, Open};
 use env::{Disk, File};
@@ -172,7 +173,8 @@ impl Relieve for Pool {
 
 impl Slot {
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().expect("no thread panicked while it opened a file")
+        // Another thread may sync a file to close it, under this lock.
+        env::sections::lock(&self.held).expect("no thread panicked while it opened a file")
     }
 
     /// False if it must stay open. True too if it is closed already.
@@ -206,7 +208,11 @@ impl Slot {
         if held.is_dirty
             && let Err(error) = file.sync_data()
         {
-            held.failed = Some(error);
+            // What a failed sync leaves is not known: not even want of space passes.
+            held.failed = Some(match is_no_space(&error) {
+                true => io::Error::other(error),
+                false => error,
+            });
             return false;
         }
         held.is_dirty = false;

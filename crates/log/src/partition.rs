@@ -257,6 +257,12 @@ impl PartitionLog {
     /// Ends in `failure`: no append from now on, since what the disk holds is not known.
     fn poison(&mut self, doing: &str, error: io::Error) -> LogDirError {
         let doing = format!("{doing} in {}", self.id.dir.display());
+        // What was begun is not done: that is a failure, whatever was wanting, or nobody would take
+        // this log's place.
+        let error = match is_shortage(&error) {
+            true => io::Error::other(error),
+            false => error,
+        };
         let error = LogDirError::fatal(&self.id.log_dir, doing, error);
         let _ = self.failure.set(error.clone());
         error

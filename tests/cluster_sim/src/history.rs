@@ -52,6 +52,8 @@ pub struct History {
     pub group: GroupHistory,
     /// Administrative calls that were answered well.
     pub admin_calls: u64,
+    /// Batches that hold no records.
+    pub odd_batches_refused: u64,
     pub deletions: u64,
     pub violation: Option<String>,
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub const BUDGET: u64 = 300;
 
 /// Every mistake: its name, and the rule that it leaves out.
-pub const MUTANTS: [(&str, Mutant, &str); 14] = [
+pub const MUTANTS: [(&str, Mutant, &str); 16] = [
     (
         "raft-log-not-synced",
         Mutant::RaftLogNotSynced,
@@ -67,6 +67,16 @@ pub const MUTANTS: [(&str, Mutant, &str); 14] = [
         "groups-answered-at-append",
         Mutant::GroupsAnsweredAtAppend,
         "what a group asks is answered when it is committed",
+    ),
+    (
+        "packed-believed",
+        Mutant::PackedBelieved,
+        "compressed batches are walked before they are appended",
+    ),
+    (
+        "silence-by-wall-clock",
+        Mutant::SilenceByWallClock,
+        "producers are forgotten by a clock that does not jump",
     ),
 ];
 

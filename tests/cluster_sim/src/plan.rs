@@ -275,6 +275,8 @@ impl Plan {
              replica.high.watermark.checkpoint.interval.ms=1000\n\
              log.flush.offset.checkpoint.interval.ms=3000\n\
              log.initial.task.delay.ms=1000\n\
+             producer.id.expiration.ms=600000\n\
+             producer.id.expiration.check.interval.ms=1000\n\
              min.insync.replicas={}\n\
              ottla.durability={durability}\n\
              internal.segment.bytes={}\n\

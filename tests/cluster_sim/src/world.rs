@@ -413,6 +413,7 @@ impl World {
             counters.add("group commits", history.group.commits);
             counters.add("group offsets fetched", history.group.fetches);
             counters.add("administrative calls", history.admin_calls);
+            counters.add("batches of no records refused", history.odd_batches_refused);
             counters.add("deletions of records", history.deletions);
         }
         for crashes in self.nodes.iter().map(|node| node.disk.crashes()) {

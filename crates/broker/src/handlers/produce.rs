@@ -30,6 +30,8 @@ use wire::produce::{
 const TOPIC_IDS_FROM: i16 = 13;
 /// The version that brought zstd (KIP-110).
 const ZSTD_FROM: i16 = 7;
+/// Most batches of one request that are looked into on the spot: about 10 ms at worst.
+const ON_THE_SPOT_BATCHES_MAX: usize = 32;
 /// The client id that Kafka's own tools use to write internal topics.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
@@ -121,11 +123,13 @@ fn admit(
 
 /// Conforms those batches that must be unpacked and are small.
 fn check_small(mut topics: AdmittedTopics) -> AdmittedTopics {
+    let mut left = ON_THE_SPOT_BATCHES_MAX;
     for admitted in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
         let Ok(one) = admitted else { continue };
-        if !one.batch.must_unpack(&one.rules) {
+        if !one.batch.must_unpack(&one.rules) || left == 0 {
             continue;
         }
+        left -= 1;
         match produce_records::on_the_spot(&one.batch, &one.rules) {
             Some(Ok(batch)) => {
                 one.batch = batch;

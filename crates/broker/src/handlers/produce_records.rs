@@ -5,6 +5,7 @@
 //! threads of their own, a few at a time ([`Packing`]), with a cap on what a batch may unpack to.
 
 use config::{Compression, TimestampType, TopicConfig};
+use env::{Mutant, mutant};
 use records::{
     BatchError, PackedValidation, ProducedBatch, RecordRules, Rejection, TargetCodec,
     TimestampLimits,
@@ -139,7 +140,7 @@ pub fn rules(config: &TopicConfig, now: Timestamp) -> RecordRules {
         timestamps,
         target: codec.map(|codec| TargetCodec { codec, level }),
         max_message_bytes: message.max_message_bytes as usize,
-        packed: match message.walks_packed {
+        packed: match message.walks_packed && !mutant::is(Mutant::PackedBelieved) {
             true => PackedValidation::Full,
             false => PackedValidation::Header,
         },

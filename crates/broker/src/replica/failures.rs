@@ -149,6 +149,10 @@ impl Unserved {
         state.untold.remove(id);
     }
 
+    fn untold(&self) -> usize {
+        self.lock().untold.len()
+    }
+
     /// Some of what the controller has not been told, all of it gone or none.
     fn next_to_tell(&self) -> Option<(Vec<TopicIdPartition>, bool)> {
         let state = self.lock();
@@ -199,10 +203,17 @@ impl ReplicaManager {
     /// Tells the controller which of the records that it counts on are gone, before this broker asks
     /// to be unfenced. If it cannot be told in time, it is told later, and nothing is served meanwhile.
     pub async fn report_losses(&self) {
-        for _ in 0..TELL_TRIES {
+        let mut tries = 0;
+        while tries < TELL_TRIES {
+            let before = self.unserved().untold();
             if self.report_unserved().await {
                 return;
             }
+            // A disk of very many partitions takes several commands.
+            if self.unserved().untold() < before {
+                continue;
+            }
+            tries += 1;
             tokio::time::sleep(RETRY).await;
         }
     }

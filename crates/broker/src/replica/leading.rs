@@ -18,6 +18,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use types::{EpochOffset, ErrorCode, LeaderEpoch, NodeId, Offset, PartitionEpoch};
 
+/// How long after a sync that found no descriptor the next one comes.
+const SYNC_RETRY: Duration = Duration::from_secs(1);
+
 /// An append that is in this broker's log.
 pub struct AppendTicket {
     pub appended: Appended,
@@ -448,6 +451,11 @@ impl Partition {
                 let working = awaited.then(|| partition.health.working(partition.now()));
                 let synced = place.blocking(move || log.sync().map(|_| ())).await;
                 drop(working);
+                if synced.as_ref().is_err_and(log::LogDirError::is_no_space) {
+                    // Nothing was synced and nothing is lost: a descriptor comes free.
+                    tokio::time::sleep(SYNC_RETRY).await;
+                    continue;
+                }
                 if !partition.sync_done(synced) {
                     return;
                 }
@@ -462,6 +470,7 @@ impl Partition {
         let state = &mut *state;
         if let Err(error) = synced {
             tracing::error!(partition = %self.name, %error, "sync failed");
+            self.shared.failures.push(&error);
             state.is_syncing = false;
             return false;
         }

@@ -27,7 +27,7 @@ impl ReplicaManager {
         if self.unserved().is_gone(&id) {
             return true;
         }
-        if self.is_current() || at.replicas.len() == 1 || self.logs().has_offline() {
+        if self.is_current() || self.logs().has_offline() {
             return false;
         }
         let name = TopicPartition { topic: change.topic_name.clone(), partition: id.partition };
@@ -37,6 +37,10 @@ impl ReplicaManager {
             Presence::Missing => true,
             Presence::Unknown => own.is_some_and(|own| !own.lost_log_dirs.is_empty()),
         };
+        if is_gone && at.replicas.len() == 1 {
+            tracing::error!(partition = %name, "the records of the only replica are gone: it begins anew");
+            return false;
+        }
         if is_gone {
             tracing::error!(partition = %name, isr = ?at.isr, "the records of this replica are gone");
             self.unserved().lose(id);

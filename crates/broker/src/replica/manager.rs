@@ -172,8 +172,9 @@ impl ReplicaManager {
 
     /// Tries again to make what there was no room for. Blocks.
     pub(super) fn retry_waiting(&self) {
-        let image = self.core.image.load();
         let _one = self.following();
+        // Under the lock: by an image that has been superseded it could lead what another leads.
+        let image = self.core.image.load();
         let waiting = self.unserved.waiting();
         let changes: Vec<PartitionChange> =
             waiting.into_iter().map(|id| present(&image, id)).collect();

@@ -3,9 +3,11 @@
 use super::ReplicaManager;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
+use env::{Mutant, mutant};
 use std::future::Future;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
+use types::Monotonic;
 
 /// How finely deadlines of partitions are kept. Looking costs an atomic read per partition.
 const TICK: Duration = Duration::from_millis(100);
@@ -56,7 +58,10 @@ pub fn start(core: &Arc<BrokerCore>, manager: &Arc<ReplicaManager>) {
     });
     let last = Mutex::new(core.env.clock.now());
     every(core, manager, storage.producer_expiration_check_interval, move |manager, core| {
-        let now = core.env.clock.now();
+        let now = match mutant::is(Mutant::SilenceByWallClock) {
+            true => Monotonic::from_millis(core.env.clock.wall().0.unsigned_abs()),
+            false => core.env.clock.now(),
+        };
         let before = std::mem::replace(&mut *last.lock().expect("nobody panicked"), now);
         let (logs, passed) = (manager.logs().clone(), now.since(before));
         async move { env::tasks::blocking(move || logs.expire_producers(passed)).await }

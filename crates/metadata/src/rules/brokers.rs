@@ -26,7 +26,10 @@ pub fn register(draft: &mut Draft<'_>, command: &RegisterBroker) -> Result<Reply
     check_registration(draft, command)?;
     let existing = draft.image().broker(command.broker_id).cloned();
     let records = records_of(existing.as_ref(), command);
-    let lost_log_dirs = lost_log_dirs(existing.as_ref(), command);
+    let lost_log_dirs = match &existing {
+        Some(former) => lost_log_dirs(former, command),
+        None => forgotten_log_dirs(draft, command.broker_id),
+    };
     let same = existing.filter(|broker| broker.incarnation_id == command.incarnation_id);
     let broker = Broker {
         id: command.broker_id,
@@ -83,9 +86,21 @@ fn records_of(existing: Option<&Broker>, command: &RegisterBroker) -> Records {
     }
 }
 
+/// Stands for directories that nobody remembers. No directory has it as its id: in a random one some
+/// bits tell its version.
+const FORGOTTEN_LOG_DIR: Uuid = Uuid([0xff; 16]);
+
+/// A broker that was unregistered and still has replicas had directories, nobody knows which: one that
+/// comes back with others must not lead by its id alone. Where its logs are there, nothing is lost.
+fn forgotten_log_dirs(draft: &Draft<'_>, broker: NodeId) -> Vec<Uuid> {
+    match draft.partitions_where(|partition| partition.is_replica(broker)).is_empty() {
+        true => Vec::new(),
+        false => vec![FORGOTTEN_LOG_DIR],
+    }
+}
+
 /// What the broker had once and does not name now, the newest last.
-fn lost_log_dirs(existing: Option<&Broker>, command: &RegisterBroker) -> Vec<Uuid> {
-    let Some(former) = existing else { return Vec::new() };
+fn lost_log_dirs(former: &Broker, command: &RegisterBroker) -> Vec<Uuid> {
     let had = former.lost_log_dirs.iter().chain(&former.log_dirs);
     let mut lost: Vec<Uuid> = had.filter(|dir| !command.log_dirs.contains(dir)).copied().collect();
     lost.drain(..lost.len().saturating_sub(Broker::LOST_LOG_DIRS_MAX));

@@ -45,6 +45,11 @@ pub fn broker(broker: &Broker) -> String {
     if broker.in_controlled_shutdown {
         line += " shutting-down";
     }
+    for (what, dirs) in [("failed", &broker.failed_log_dirs), ("lost", &broker.lost_log_dirs)] {
+        if !dirs.is_empty() {
+            line += &format!(" {what}_dirs={}", dirs.len());
+        }
+    }
     let endpoints: Vec<String> = broker
         .endpoints
         .iter()

@@ -4,6 +4,7 @@
 
 mod admin;
 mod group;
+mod odd_batches;
 mod passing_groups;
 mod producer;
 mod reader;
@@ -119,6 +120,7 @@ impl Workload {
         if self.plan.has_admin {
             self.progress().admins_left += 1;
             proving.spawn(admin::run(self.clone()));
+            tasks.spawn(odd_batches::run(self.clone()));
         }
         for _ in 0..self.plan.group_members {
             proving.spawn(group::member(self.clone()));
