@@ -9,13 +9,17 @@ use crate::java;
 use crate::member::{Member, Protocol};
 use crate::subscription;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 use types::{ErrorCode, Monotonic};
 
 /// The protocol type of consumers, whose subscriptions Kafka's brokers can read.
 const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
+/// Most topics that are read from the subscriptions of one group, which takes some tens of
+/// milliseconds. A client may name millions, of no length; where there are more, any topic may be
+/// among them.
+const SUBSCRIBED_TOPICS_MAX: usize = 1 << 20;
 
 /// Where a group stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,17 +155,30 @@ impl Group {
             && self.pending_members.is_empty()
     }
 
-    /// Whether somebody may consume the topic by it, as Kafka tells it: a consumer's subscription in
-    /// the chosen protocol's format. What is not known yet, or cannot be read, may be any topic.
-    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
+    /// Which of these topics somebody may consume by it, as Kafka tells it: a consumer's subscription
+    /// in the chosen protocol's format. What is not known yet, or cannot be read, may be any topic.
+    /// Each member is looked at once, whatever is asked: its metadata is as long as a client likes.
+    pub(crate) fn subscribed_of<'a>(&self, asked: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
         if !self.uses_consumer_protocol() || self.members.is_empty() {
-            return false;
+            return BTreeSet::new();
         }
-        let Some(protocol) = &self.protocol_name else { return true };
-        self.members.values().any(|member| {
-            let topics = subscription::topics(&member.metadata(protocol));
-            topics.is_none_or(|topics| topics.iter().any(|one| one == topic))
-        })
+        let Some(protocol) = &self.protocol_name else { return asked.clone() };
+        let mut found = BTreeSet::new();
+        let mut left = SUBSCRIBED_TOPICS_MAX;
+        for member in self.members.values() {
+            let are_all = subscription::each_topic(&member.metadata(protocol), |topic| {
+                if left == 0 {
+                    return false;
+                }
+                left -= 1;
+                found.extend(asked.get(topic).copied());
+                true
+            });
+            if !are_all {
+                return asked.clone();
+            }
+        }
+        found
     }
 
     pub(crate) fn uses_consumer_protocol(&self) -> bool {

@@ -4,7 +4,7 @@
 use super::RequestContext;
 use coordinator::Reply;
 use metadata::Image;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{ErrorCode, PartitionIndex, TopicPartition};
 use wire::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestTopic, OffsetDeleteResponse,
@@ -28,15 +28,15 @@ pub async fn handle(ctx: &RequestContext, request: OffsetDeleteRequest) -> Offse
     OffsetDeleteResponse { topics: topics.collect(), ..OffsetDeleteResponse::default() }
 }
 
-/// Those that there are.
-fn partitions_of(image: &Image, topics: &[OffsetDeleteRequestTopic]) -> Vec<TopicPartition> {
-    let mut partitions = Vec::new();
+/// Those that there are, each once however often it is named.
+fn partitions_of(image: &Image, topics: &[OffsetDeleteRequestTopic]) -> BTreeSet<TopicPartition> {
+    let mut partitions = BTreeSet::new();
     for topic in topics {
         let Some(known) = image.topic_by_name(&topic.name) else { continue };
         for asked in &topic.partitions {
             let partition = PartitionIndex(asked.partition_index);
             if known.partition(partition).is_some() {
-                partitions.push(TopicPartition { topic: known.name.clone(), partition });
+                partitions.insert(TopicPartition { topic: known.name.clone(), partition });
             }
         }
     }
@@ -46,7 +46,7 @@ fn partitions_of(image: &Image, topics: &[OffsetDeleteRequestTopic]) -> Vec<Topi
 async fn delete(
     ctx: &RequestContext,
     group_id: &str,
-    partitions: Vec<TopicPartition>,
+    partitions: BTreeSet<TopicPartition>,
 ) -> Result<Codes, ErrorCode> {
     let shard = ctx.broker.groups.shard_of_members(group_id)?;
     let reply = shard

@@ -46,7 +46,7 @@ impl Coordinator {
         &mut self,
         token: Token,
         group_id: &str,
-        partitions: Vec<TopicPartition>,
+        partitions: BTreeSet<TopicPartition>,
         effects: &mut Vec<Effect>,
     ) {
         let known = self.partitions_of(group_id);
@@ -55,15 +55,17 @@ impl Coordinator {
             return;
         }
         let group = self.groups.get(group_id);
-        let is_subscribed = |topic: &str| group.is_some_and(|group| group.is_subscribed(topic));
+        let topics: BTreeSet<&str> = partitions.iter().map(|at| at.topic.as_str()).collect();
+        let subscribed = group.map(|group| group.subscribed_of(&topics)).unwrap_or_default();
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let subscribed = is_subscribed(&partition.topic);
-            if !subscribed && known.contains(&partition) {
+        for partition in &partitions {
+            let is_subscribed = subscribed.contains(partition.topic.as_str());
+            if !is_subscribed && known.contains(partition) {
                 records.push(removed(group_id, partition.clone()));
             }
-            results.push((partition, subscribed.then_some(ErrorCode::GroupSubscribedToTopic)));
+            let error = is_subscribed.then_some(ErrorCode::GroupSubscribedToTopic);
+            results.push((partition.clone(), error));
         }
         let asked = Asked { token, reply: Reply::OffsetsDeleted(results) };
         if records.is_empty() {

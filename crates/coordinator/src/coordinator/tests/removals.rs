@@ -102,7 +102,7 @@ fn a_group_forgets_a_topic_that_it_has_left() {
     let mut c = coordinator();
     commit_outside(&mut c, "t", 7, Ok(()));
     commit_outside(&mut c, "u", 8, Ok(()));
-    let forgotten = vec![(partition("t"), None), (partition("never"), None)];
+    let forgotten = vec![(partition("never"), None), (partition("t"), None)];
     let replies = delete_offsets(&mut c, &["t", "never"]);
     assert_eq!(replies, [(20, Reply::OffsetsDeleted(forgotten))]);
     assert_eq!((offset_of(&c, "g", "t"), offset_of(&c, "g", "u")), (None, Some(8)));
@@ -123,6 +123,45 @@ fn offsets_of_topics_that_members_read_stay() {
     let forgotten = vec![(partition("u"), None)];
     assert_eq!(delete_offsets(&mut c, &["u"]), [(20, Reply::OffsetsDeleted(forgotten))]);
     assert_eq!(offset_of(&c, "g", "t"), Some(7));
+}
+
+/// A stable group whose member has this metadata.
+fn group_with_metadata(c: &mut Coordinator, metadata: Vec<u8>) {
+    let id = stable_group(c);
+    let member = c.groups.get_mut("g").unwrap().members.get_mut(&id).unwrap();
+    member.protocols[0].metadata = metadata.into();
+}
+
+/// A subscription to this many topics without a name.
+fn nameless_topics(count: u32) -> Vec<u8> {
+    let mut metadata = vec![0, 0];
+    metadata.extend(count.to_be_bytes());
+    metadata.resize(metadata.len() + 2 * count as usize, 0);
+    metadata
+}
+
+#[test]
+fn a_member_is_looked_at_once_however_many_partitions_are_asked() {
+    let mut c = coordinator();
+    commit_outside(&mut c, "t", 7, Ok(()));
+    group_with_metadata(&mut c, nameless_topics(200_000));
+    // One look for each of them would take hours.
+    let topics: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
+    let topics: Vec<&str> = topics.iter().map(String::as_str).chain(["t"; 100]).collect();
+    let replies = delete_offsets(&mut c, &topics);
+    let [(20, Reply::OffsetsDeleted(results))] = &replies[..] else { panic!("{replies:?}") };
+    assert_eq!(results.len(), 100_001, "each partition once");
+    assert!(results.iter().all(|(_, error)| error.is_none()));
+    assert_eq!(offset_of(&c, "g", "t"), None);
+}
+
+#[test]
+fn of_a_member_with_too_many_topics_any_may_be_read() {
+    let mut c = coordinator();
+    commit_outside(&mut c, "t", 7, Ok(()));
+    group_with_metadata(&mut c, nameless_topics((1 << 20) + 1));
+    let kept = vec![(partition("t"), Some(ErrorCode::GroupSubscribedToTopic))];
+    assert_eq!(delete_offsets(&mut c, &["t"]), [(20, Reply::OffsetsDeleted(kept))]);
 }
 
 #[test]
