@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use types::{ErrorCode, Monotonic};
 
+/// Most assignors that a member may name. Clients name one to four. Each is looked for among those of
+/// every other member while nobody else is served: a million of them would take hours.
+pub(super) const PROTOCOLS_MAX: usize = 64;
+
 impl Coordinator {
     /// A member joins, or joins again. The reply comes by an effect, at once or when the rebalance
     /// is complete.
@@ -33,6 +37,9 @@ impl Coordinator {
         let bounds = self.config.session_timeout_min..=self.config.session_timeout_max;
         if !bounds.contains(&request.session_timeout) {
             return Err(ErrorCode::InvalidSessionTimeout);
+        }
+        if request.protocols.len() > PROTOCOLS_MAX {
+            return Err(ErrorCode::InvalidRequest);
         }
         if !self.groups.contains_key(&request.group_id) {
             if !request.member_id.is_empty() {

@@ -347,6 +347,21 @@ fn of_assignors_with_equal_votes_kafkas_first_is_taken() {
 }
 
 #[test]
+fn assignors_without_number_are_refused() {
+    let mut c = coordinator();
+    let named = |count: usize| {
+        let protocol =
+            |number: usize| Protocol { name: number.to_string(), metadata: Bytes::new() };
+        (0..count).map(protocol).collect()
+    };
+    let request = JoinRequest { protocols: named(join::PROTOCOLS_MAX + 1), ..join_request(1, "") };
+    assert_eq!(join(&mut c, at(0), request)[0].1.error, Some(ErrorCode::InvalidRequest));
+    assert!(c.group("g").is_none());
+    let request = JoinRequest { protocols: named(join::PROTOCOLS_MAX), ..join_request(2, "") };
+    assert_eq!(join(&mut c, at(0), request)[0].1.error, Some(ErrorCode::MemberIdRequired));
+}
+
+#[test]
 fn a_group_that_only_had_a_first_join_goes_with_it() {
     let mut c = coordinator();
     join(&mut c, at(0), join_request(1, ""));
