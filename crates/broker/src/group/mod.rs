@@ -5,7 +5,7 @@
 //! - a coordinator is loaded from its partition's log before it answers, and is bound to the leader
 //!   epoch that it was loaded in: its appends are refused in any other;
 //! - its records are appended in the order of its decisions and their ends are told in that order;
-//! - when leadership goes, or the log has refused a change that was made in memory already, every
+//! - when leadership goes, or the log has refused a deletion that was made in memory already, every
 //!   parked request is answered NOT_COORDINATOR; in the latter case the log is read again;
 //! - a batch whose CRC is wrong is not believed: the log is told, and the replica's repair lets another
 //!   broker lead. The only copy is not served: a committed offset that is not the last one would have

@@ -5,7 +5,8 @@
 //! - an offset can be fetched only once its record is committed, and until its removal is;
 //! - an assignment reaches members only once the group's record is committed;
 //! - what rests on a record is answered when that is committed, or refused;
-//! - a change that the log has refused is not kept: the state is to be read again;
+//! - a change that the log has refused is written anew by a round of its group, or not kept: the state
+//!   is to be read again;
 //! - one call changes one group's state completely: there is no half-done rebalance to come back to;
 //! - what only a first JoinGroup has made is bounded in bytes, and goes when nobody comes back.
 //!

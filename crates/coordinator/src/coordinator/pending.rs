@@ -3,8 +3,8 @@
 //! ```text
 //!  append -> committed               what waited for it is done, and answered
 //!         -> in the log, and late    refused; holds once anything after it is committed
-//!         -> not in the log          refused; a change that was made here already is taken back
-//!                                    by reading the log again
+//!         -> not in the log          refused; a change that was made here already is written by
+//!                                    the group's next round, or taken back by reading the log again
 //! ```
 
 use super::sync::append_error;
@@ -54,6 +54,10 @@ pub(super) enum Pending {
     Assignment(Assignment),
     /// A group that was changed here already, and offsets that change with it once that is committed.
     Change { asked: Option<Asked>, records: Vec<GroupRecord> },
+    /// A static member took its former self's place in a stable group. If that is lost, a round of the
+    /// group begins, which writes it: a client that has the log refuse its record (it is as long as
+    /// the client likes) is to disturb its own group only.
+    Replaced { asked: Option<Asked>, group_id: String },
     /// A group has no members any more, or was one that held nothing. If that is lost, its last
     /// generation comes back, whose members are silent, and goes by itself. Kafka lets it, too.
     Emptied { asked: Option<Asked> },
@@ -73,6 +77,7 @@ impl Pending {
         match self {
             Pending::Offsets { asked, .. }
             | Pending::Change { asked, .. }
+            | Pending::Replaced { asked, .. }
             | Pending::Emptied { asked } => asked,
             Pending::Assignment(_) => None,
         }
@@ -81,7 +86,7 @@ impl Pending {
     fn records(&self) -> &[GroupRecord] {
         match self {
             Pending::Offsets { records, .. } | Pending::Change { records, .. } => records,
-            Pending::Assignment(_) | Pending::Emptied { .. } => &[],
+            Pending::Assignment(_) | Pending::Replaced { .. } | Pending::Emptied { .. } => &[],
         }
     }
 }
@@ -108,6 +113,12 @@ impl Coordinator {
             Pending::Assignment(written) => self.assignment_done(now, written, told, effects),
             Pending::Emptied { asked } => {
                 effects.extend(asked.map(|asked| asked.answer(told)));
+            }
+            Pending::Replaced { asked, group_id } => {
+                effects.extend(asked.map(|asked| asked.answer(told)));
+                if result.is_err_and(|error| !is_in_log(error)) {
+                    self.replacement_lost(now, &group_id, effects);
+                }
             }
             Pending::Offsets { asked, records } => {
                 self.offsets_done(records, result);

@@ -38,7 +38,21 @@ impl Coordinator {
         let group = self.groups.get(&group_id).expect("still there");
         let record = self.group_record(group, &assignments);
         let asked = Some(Asked { token, reply: Reply::Join(reply) });
-        self.append(vec![record], Pending::Change { asked, records: Vec::new() }, effects);
+        self.append(vec![record], Pending::Replaced { asked, group_id }, effects);
+    }
+
+    /// The log has refused a replacement. What has become of the group since is written at its end;
+    /// only a stable one has nothing more to write.
+    pub(super) fn replacement_lost(
+        &mut self,
+        now: Monotonic,
+        group_id: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_stable = |group: &Group| group.state == GroupState::Stable;
+        if self.groups.get(group_id).is_some_and(is_stable) {
+            self.rebalance(now, group_id, false, effects);
+        }
     }
 }
 

@@ -71,29 +71,37 @@ fn a_static_member_is_answered_when_committed() {
 }
 
 #[test]
-fn a_static_member_that_the_log_refuses_is_refused_and_the_log_holds() {
-    let mut c = coordinator();
-    stable_pair(&mut c);
-    let mut effects = rejoin(&mut c, request_of(20, "", "i2", "sub"));
-    // Somebody waits for another group meanwhile.
-    let waiting = JoinRequest {
-        group_id: "h".into(),
-        require_known_member_id: false,
-        ..join_request(30, "")
-    };
-    c.join(at(7), waiting, &mut effects);
-    let Effect::Append { append_id, .. } = effects[0] else { panic!("{effects:?}") };
-    let mut told = Vec::new();
-    c.append_done(at(8), append_id, Err(ErrorCode::NotEnoughReplicas), &mut told);
-    let refused = Effect::Reply {
-        token: Token(20),
-        reply: Reply::Refused(ErrorCode::CoordinatorNotAvailable),
-    };
-    assert_eq!((&told[0], told.last()), (&refused, Some(&Effect::Reload)));
-    let others = joins(told);
-    assert_eq!(others[0].1.error, Some(ErrorCode::NotCoordinator), "{others:?}");
-    assert_eq!(others[0].0, 30);
-    assert!(c.group("g").is_none(), "what the log does not say is not kept");
+fn a_static_member_that_the_log_refuses_disturbs_its_own_group_only() {
+    for (error, told) in [
+        (ErrorCode::RecordListTooLarge, ErrorCode::UnknownServerError),
+        (ErrorCode::NotEnoughReplicas, ErrorCode::CoordinatorNotAvailable),
+    ] {
+        let mut c = coordinator();
+        let [leader, _] = stable_pair(&mut c);
+        let effects = rejoin(&mut c, request_of(20, "", "i2", "too much"));
+        // Somebody waits for another group meanwhile.
+        let waiting = JoinRequest {
+            group_id: "h".into(),
+            require_known_member_id: false,
+            ..join_request(30, "")
+        };
+        assert!(rejoin(&mut c, waiting).is_empty());
+        let Effect::Append { append_id, .. } = effects[0] else { panic!("{effects:?}") };
+        let mut effects = Vec::new();
+        c.append_done(at(8), append_id, Err(error), &mut effects);
+        assert_eq!(effects, [Effect::Reply { token: Token(20), reply: Reply::Refused(told) }]);
+        assert_eq!(c.group("h").unwrap().members.len(), 1);
+        // A round writes who is in the group now.
+        let heard = c.heartbeat(at(8), "g", &leader, Some("i1"), 1);
+        assert_eq!(heard, Err(ErrorCode::RebalanceInProgress));
+        assert!(rejoin(&mut c, request_of(40, &leader, "i1", "sub")).is_empty());
+        let replies = joins(rejoin(&mut c, request_of(41, "", "i2", "sub")));
+        assert_eq!(replies.len(), 2, "{replies:?}");
+        let effects = sync_of(&mut c, 42, &leader, "i1", 2);
+        assert_eq!(records_of(&effects).len(), 1);
+        finish(&mut c, effects, Ok(()));
+        assert_eq!(c.group("g").unwrap().state, GroupState::Stable);
+    }
 }
 
 #[test]
