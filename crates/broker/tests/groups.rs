@@ -5,11 +5,14 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 
+use metadata::{
+    Command, CreateTopics, Endpoint, NewTopic, NewTopicAssignment, RegisterBroker, Reply,
+};
 use std::path::Path;
 use std::time::Duration;
 use support::Node;
 use support::kafka::Connection;
-use types::ErrorCode;
+use types::{BrokerEpoch, ErrorCode, NodeId, PartitionIndex, Uuid};
 use wire::create_topics::{CreatableTopic, CreateTopicsRequest};
 use wire::delete_groups::DeleteGroupsRequest;
 use wire::delete_topics::DeleteTopicsRequest;
@@ -190,4 +193,68 @@ async fn a_group_that_cannot_be_deleted_is_there_and_the_client_is_told() {
     assert_eq!(fetch(&mut client).await, Ok(-1));
     let not_found: i16 = ErrorCode::GroupIdNotFound.into();
     assert_eq!(delete_group(&mut client).await, not_found);
+}
+
+/// Registers a second broker, which nobody runs: it fetches nothing.
+fn add_silent_broker(node: &Node) -> BrokerEpoch {
+    let endpoint = Endpoint {
+        name: "PLAINTEXT".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port: 1,
+        security_protocol: 0,
+    };
+    let registration = RegisterBroker {
+        broker_id: NodeId(2),
+        cluster_id: "stand-in-cluster-id-0".to_owned(),
+        incarnation_id: Uuid([2; 16]),
+        endpoints: vec![endpoint],
+        rack: None,
+        log_dirs: vec![Uuid([22; 16])],
+        features: Vec::new(),
+        previous_epoch: BrokerEpoch::NONE,
+        session_alive: false,
+    };
+    let (reply, _) = node.controller.decide(Command::RegisterBroker(registration));
+    let Reply::BrokerRegistered { broker_epoch } = reply else { panic!("{reply:?}") };
+    node.controller.decide(Command::UnfenceBroker { broker_id: NodeId(2), broker_epoch });
+    broker_epoch
+}
+
+/// Makes the coordinators' topic with one partition, which the first of these brokers leads.
+fn make_offsets_topic(node: &Node, replicas: Vec<NodeId>) {
+    let topic = NewTopic {
+        assignments: vec![NewTopicAssignment { partition: PartitionIndex(0), replicas }],
+        ..NewTopic::placed("__consumer_offsets", -1, -1)
+    };
+    let create = CreateTopics { topics: vec![topic], validate_only: false };
+    let (reply, _) = node.controller.decide(Command::CreateTopics(create));
+    let Reply::TopicsCreated(created) = &reply else { panic!("{reply:?}") };
+    assert!(created[0].outcome.is_ok(), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_coordinator_that_is_loaded_again_tells_only_what_is_committed() {
+    let node = Node::start(&[("offsets.commit.timeout.ms", "500")]).await;
+    let mut client = node.connect().await;
+    create(&mut client).await;
+    let broker_epoch = add_silent_broker(&node);
+    make_offsets_topic(&node, vec![NodeId(1), NodeId(2)]);
+    assert_eq!(until_loaded(&mut client).await, -1);
+    // In the log of broker 1 only.
+    let late: i16 = ErrorCode::CoordinatorNotAvailable.into();
+    assert_eq!(commit(&mut client, 40).await, late);
+    // What the log refuses has the coordinator loaded again.
+    limit_batches(&node, &mut client, Some("10")).await;
+    let refused: i16 = ErrorCode::UnknownServerError.into();
+    assert_eq!(delete_group(&mut client).await, refused);
+    assert_eq!(until_loaded(&mut client).await, -1, "broker 2 may lead next");
+    // Without broker 2 it is committed, and told although nothing is committed after it.
+    node.controller.decide(Command::FenceBroker { broker_id: NodeId(2), broker_epoch });
+    for _ in 0..ATTEMPTS {
+        if fetch(&mut client).await == Ok(40) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("the offset is not told: {:?}", fetch(&mut client).await);
 }

@@ -5,7 +5,7 @@ use coordinator::{Coordinator, CoordinatorConfig, GroupRecord};
 use env::{Mutant, mutant};
 use log::{Damage, LogDirError, LogHandle, ReadError};
 use records::{Batch, BatchError};
-use types::{Monotonic, Offset};
+use types::{LeaderEpoch, Monotonic, Offset};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -31,16 +31,41 @@ pub enum LoadError {
     Cut(Offset),
 }
 
+/// What was read.
+pub struct Loaded {
+    pub coordinator: Coordinator,
+    /// Where the log ended.
+    pub end: Offset,
+}
+
+/// What this broker has appended in the leadership that goes on, and nobody knows to be committed.
+struct Late {
+    epoch: LeaderEpoch,
+    from: Offset,
+}
+
+impl Late {
+    fn has(&self, batch: &Batch) -> bool {
+        batch.header.leader_epoch == self.epoch && batch.header.end_offset() > self.from
+    }
+}
+
 /// Applies every record of the partition's log, from its start to its end, each batch checked. Blocks.
 /// A record that is not understood is told and skipped: one bad record must not take its neighbours'
 /// groups away. Where bytes are not those that were appended, nothing is loaded: what they said, and
 /// about which group, cannot be told, and other replicas know it.
+///
+/// `led`: the epoch, if this broker has coordinated in it before. What it appended since is committed
+/// up to its high watermark, and was acknowledged no further. Of what former leaders wrote all is taken
+/// for committed: what they acknowledged may lie above a high watermark that is not known here yet.
 pub fn load(
     partition: &Partition,
     config: CoordinatorConfig,
     now: Monotonic,
-) -> Result<Coordinator, LoadError> {
+    led: Option<LeaderEpoch>,
+) -> Result<Loaded, LoadError> {
     let mut coordinator = Coordinator::new(config);
+    let late = led.map(|epoch| Late { epoch, from: partition.view().high_watermark });
     let log = partition.log();
     let (mut at, end) = {
         let log = log.lock();
@@ -59,14 +84,18 @@ pub fn load(
         for batch in records::batches(&bytes) {
             let batch = checked(log, at, batch)?;
             at = batch.header.end_offset();
-            apply(partition, &mut coordinator, now, &batch);
+            let is_late = late.as_ref().is_some_and(|late| late.has(&batch));
+            apply(partition, &batch, |record| match is_late {
+                true => coordinator.load_late(now, record),
+                false => coordinator.load(now, record),
+            });
         }
     }
     if let Some(damage) = log.damages().into_iter().next() {
         return Err(LoadError::Damaged(damage));
     }
     coordinator.loaded(now);
-    Ok(coordinator)
+    Ok(Loaded { coordinator, end })
 }
 
 /// A batch that is to hold the record at `at`, if it is what was appended. Else the log is told.
@@ -93,7 +122,7 @@ fn checked(
 }
 
 /// What cannot be read although the CRC is right stands there on every replica.
-fn apply(partition: &Partition, coordinator: &mut Coordinator, now: Monotonic, batch: &Batch) {
+fn apply(partition: &Partition, batch: &Batch, mut load: impl FnMut(GroupRecord)) {
     if batch.header.attributes.is_control() {
         return;
     }
@@ -114,7 +143,7 @@ fn apply(partition: &Partition, coordinator: &mut Coordinator, now: Monotonic, b
         };
         let Some(key) = record.key else { continue };
         match GroupRecord::decode(&key, record.value.as_ref()) {
-            Ok(Some(record)) => coordinator.load(now, record),
+            Ok(Some(record)) => load(record),
             Ok(None) => {}
             Err(error) => skipped(record.offset, &error),
         }

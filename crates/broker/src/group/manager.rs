@@ -1,6 +1,6 @@
 //! Which coordinators are here, and which of them a group belongs to.
 
-use super::loading::load;
+use super::loading::{Loaded, load};
 use super::shard::Shard;
 use crate::broker::spawn;
 use crate::context::BrokerCore;
@@ -173,7 +173,7 @@ impl GroupManager {
             *slot = Slot::Loading(epoch);
             spawn(&self.core.tasks, async move {
                 tokio::time::sleep(RELOAD_PAUSE).await;
-                manager.load(index, partition, epoch).await;
+                manager.load(index, partition, epoch, Some(epoch)).await;
             });
         }
     }
@@ -203,17 +203,24 @@ impl GroupManager {
             if let std::collections::btree_map::Entry::Vacant(vacant) = slots.entry(index) {
                 vacant.insert(Slot::Loading(epoch));
                 let manager = self.clone();
-                spawn(&self.core.tasks, manager.load(index, partition, epoch));
+                spawn(&self.core.tasks, manager.load(index, partition, epoch, None));
             }
         }
     }
 
-    async fn load(self: Arc<Self>, index: PartitionIndex, at: Arc<Partition>, epoch: LeaderEpoch) {
+    /// `led`: the epoch, if a coordinator was here in it before.
+    async fn load(
+        self: Arc<Self>,
+        index: PartitionIndex,
+        at: Arc<Partition>,
+        epoch: LeaderEpoch,
+        led: Option<LeaderEpoch>,
+    ) {
         let mut pause = RELOAD_PAUSE;
         loop {
             let (config, now) = (self.coordinator_config(), self.core.env.clock.now());
             let partition = at.clone();
-            let loaded = at.reads().blocking(move || load(&partition, config, now)).await;
+            let loaded = at.reads().blocking(move || load(&partition, config, now, led)).await;
             let is_wanted = matches!(
                 self.slots().get(&index),
                 Some(Slot::Loading(wanted)) if *wanted == epoch
@@ -222,7 +229,14 @@ impl GroupManager {
                 return;
             }
             match loaded {
-                Ok(coordinator) => return self.serve(index, at, epoch, coordinator),
+                Ok(Loaded { coordinator, end }) => {
+                    let has_late = coordinator.has_loaded_late();
+                    let shard = self.serve(index, at, epoch, coordinator);
+                    if let Some(shard) = shard.filter(|_| has_late) {
+                        shard.settle_loaded(end).await;
+                    }
+                    return;
+                }
                 Err(error) => {
                     tracing::error!(partition = %at.name, %error, "cannot load a coordinator");
                     tokio::time::sleep(pause).await;
@@ -232,13 +246,14 @@ impl GroupManager {
         }
     }
 
+    /// `None` if it is not wanted any more.
     fn serve(
         &self,
         index: PartitionIndex,
         at: Arc<Partition>,
         epoch: LeaderEpoch,
         coordinator: Coordinator,
-    ) {
+    ) -> Option<Arc<Shard>> {
         let shard = Shard::start(&self.core, at, epoch, coordinator);
         let mut slots = self.slots();
         match slots.get_mut(&index) {
@@ -248,10 +263,12 @@ impl GroupManager {
                 // Topics that were deleted while nobody coordinated. Those that are from now on, it
                 // is told of.
                 forget_topics(&shard, &self.core.image.load(), &BTreeSet::new());
+                Some(shard)
             }
             Some(_) | None => {
                 drop(slots);
                 shard.unload();
+                None
             }
         }
     }

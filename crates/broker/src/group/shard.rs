@@ -12,10 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use types::{ErrorCode, LeaderEpoch, Monotonic};
+use types::{ErrorCode, LeaderEpoch, Monotonic, Offset};
 
 /// Appends that wait for their replicas. One more parks the caller's task, not the coordinator.
 const APPENDS_MAX: usize = 1 << 16;
+
+/// Between looks at whether what was loaded is committed.
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A loaded coordinator.
 pub struct Shard {
@@ -134,6 +137,21 @@ impl Shard {
             self.prepare(&mut state);
             state.coordinator.tick(now, &mut effects);
             self.run(&mut state, effects);
+        }
+    }
+
+    /// Waits until what was loaded, up to `end`, is committed, and tells the coordinator; or until that
+    /// is here no longer.
+    pub async fn settle_loaded(self: &Arc<Self>, end: Offset) {
+        while !self.lock().is_unloaded {
+            let view = self.partition.view();
+            let leads = view.is_leader && view.leader_epoch == self.epoch;
+            if leads && view.high_watermark >= end {
+                // One that is unloaded just now is loaded by the log again.
+                let _ = self.call(|groups, _, _| groups.settle_loaded());
+                return;
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
         }
     }
 

@@ -24,6 +24,29 @@ impl Coordinator {
         }
     }
 
+    /// The same for a record that is in the log and not known to be committed: an offset is told once
+    /// it is. A group is what its record says from now on, as if it had been changed here.
+    pub fn load_late(&mut self, now: Monotonic, record: GroupRecord) {
+        match record {
+            GroupRecord::Offset { group_id, partition, value } => {
+                self.loaded_late.insert((group_id, partition), value);
+            }
+            record @ GroupRecord::Group { .. } => self.load(now, record),
+        }
+    }
+
+    /// Whether offsets were loaded that are not known to be committed.
+    pub fn has_loaded_late(&self) -> bool {
+        !self.loaded_late.is_empty()
+    }
+
+    /// All that was loaded is committed.
+    pub fn settle_loaded(&mut self) {
+        for ((group_id, partition), value) in std::mem::take(&mut self.loaded_late) {
+            self.set_offset(group_id, partition, value);
+        }
+    }
+
     /// Everything is applied: members get a whole session from now to be heard of.
     pub fn loaded(&mut self, now: Monotonic) {
         for group in self.groups.values_mut() {

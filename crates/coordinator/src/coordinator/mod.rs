@@ -96,6 +96,8 @@ pub struct Coordinator {
     offsets: BTreeMap<String, GroupOffsets>,
     pending: BTreeMap<u64, Pending>,
     next_append_id: u64,
+    /// Offsets that were loaded and are not known to be committed, older than those of `late`.
+    loaded_late: Late,
     /// Offsets in the log whose commit was not waited for to the end.
     late: Late,
     /// Ids given by MEMBER_ID_REQUIRED, in order.
@@ -116,6 +118,7 @@ impl Coordinator {
             offsets: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_append_id: 0,
+            loaded_late: Late::default(),
             late: Late::default(),
             awaited: Awaited::default(),
             next_sweep: Monotonic::NEVER,
@@ -206,6 +209,7 @@ impl Coordinator {
             effects.extend(pending.into_asked().map(|asked| asked.answer(Err(error))));
         }
         self.offsets.clear();
+        self.loaded_late.clear();
         self.late.clear();
         self.awaited = Awaited::default();
         self.next_sweep = Monotonic::NEVER;

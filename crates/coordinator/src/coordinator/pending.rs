@@ -104,6 +104,7 @@ impl Coordinator {
         let Some(pending) = self.pending.remove(&append_id) else { return };
         if result.is_ok() {
             // What stands before it in the log is committed with it.
+            self.settle_loaded();
             for ((group_id, partition), value) in std::mem::take(&mut self.late) {
                 self.set_offset(group_id, partition, value);
             }
@@ -172,9 +173,8 @@ impl Coordinator {
     pub(super) fn unsettled(
         &self,
     ) -> impl Iterator<Item = (&str, &TopicPartition, Option<&CommittedOffset>)> {
-        let late = self
-            .late
-            .iter()
+        let late = self.loaded_late.iter().chain(&self.late);
+        let late = late
             .map(|((group_id, partition), value)| (group_id.as_str(), partition, value.as_ref()));
         let pending = self.pending.values().flat_map(Pending::records);
         let pending = pending.filter_map(|record| match record {

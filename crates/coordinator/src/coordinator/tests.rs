@@ -286,6 +286,35 @@ fn a_commit_that_came_late_holds_once_anything_after_it_is_committed() {
     assert_eq!(offset_of(&c, "g", "t"), Some(7));
 }
 
+/// The record of a commit.
+fn record_of(commit: OffsetCommit) -> GroupRecord {
+    let mut effects = Vec::new();
+    coordinator().commit(at(0), commit, &mut effects);
+    records_of(&effects).swap_remove(0)
+}
+
+#[test]
+fn an_offset_that_was_loaded_late_is_told_once_it_is_committed() {
+    for commits_more in [false, true] {
+        let mut c = coordinator();
+        c.load(at(0), record_of(commit_of("t", 7, -1, "")));
+        c.load_late(at(0), record_of(commit_of("t", 8, -1, "")));
+        c.loaded(at(0));
+        assert_eq!(offset_of(&c, "g", "t"), Some(7), "nobody knows that 8 is committed");
+        assert!(c.has_loaded_late());
+        // One that comes late after it is not committed with it.
+        commit_outside(&mut c, "t", 9, Err(ErrorCode::RequestTimedOut));
+        c.settle_loaded();
+        assert_eq!(offset_of(&c, "g", "t"), Some(8));
+        if commits_more {
+            c.load_late(at(0), record_of(commit_of("u", 1, -1, "")));
+            commit_outside(&mut c, "v", 1, Ok(()));
+            assert_eq!((offset_of(&c, "g", "t"), offset_of(&c, "g", "u")), (Some(9), Some(1)));
+        }
+        assert!(!c.has_loaded_late());
+    }
+}
+
 #[test]
 fn the_group_without_a_name_keeps_offsets_and_takes_no_members() {
     let mut c = coordinator();

@@ -77,6 +77,15 @@ fn a_commit_on_its_way_goes_with_its_group() {
 }
 
 #[test]
+fn an_offset_that_was_loaded_late_goes_with_its_group() {
+    let mut c = coordinator();
+    c.load_late(at(0), record_of(commit_of("t", 1, -1, "")));
+    let effects = delete(&mut c, 20);
+    assert_eq!(finish(&mut c, effects, Ok(())), [(20, Reply::Deleted)]);
+    assert!(c.offsets("g").is_none() && !c.has_loaded_late());
+}
+
+#[test]
 fn a_large_group_is_deleted_in_parts_and_answered_after_the_last() {
     let mut c = coordinator();
     let name = |number: usize| format!("{number:0200}");
