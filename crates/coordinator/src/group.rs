@@ -163,7 +163,7 @@ impl Group {
             return BTreeSet::new();
         }
         let Some(protocol) = &self.protocol_name else { return asked.clone() };
-        let mut found = BTreeSet::new();
+        let mut found: BTreeSet<&'a str> = BTreeSet::new();
         let mut left = SUBSCRIBED_TOPICS_MAX;
         for member in self.members.values() {
             let are_all = subscription::each_topic(&member.metadata(protocol), |topic| {
