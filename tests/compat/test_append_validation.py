@@ -1,7 +1,7 @@
 """What a broker says to batches that are wrong, and what it makes of those that are right.
 
 Each case is bytes made by hand, sent to a topic of its own. `golden/append_validation.json` holds
-what Apache Kafka 4.2 answered to the same bytes (`--system kafka` checks that, and with
+what Apache Kafka 4.4 answered to the same bytes (`--system kafka` checks that, and with
 OTTLA_WRITE_GOLDEN=1 writes it). Timestamps are told relative to the test's start, so that they can
 be compared.
 """

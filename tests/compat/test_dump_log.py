@@ -22,7 +22,7 @@ from harness import Cluster, kafka, ottla  # noqa: E402
 
 KEPT = Path(__file__).resolve().parents[2] / "crates" / "ottla" / "tests" / "dump_log"
 # What Kafka's tool prints differently from run to run, or not at all.
-TOOL = "kafka.tools.DumpLogSegments"
+TOOL = "org.apache.kafka.tools.DumpLogSegments"
 NOW = 1_700_000_000_000
 
 
@@ -123,6 +123,18 @@ def run(command, directory):
     return done.stdout.decode().replace(str(directory), "DIR"), errors
 
 
+def sound(errors):
+    """Kafka 4.4's tool takes the first offset of any segment but a log's first for a gap."""
+    left = []
+    for line in errors:
+        if line.startswith("  -1 is followed by"):
+            if left[-1].startswith("Non-consecutive"):
+                left.pop()
+            continue
+        left.append(line)
+    return left
+
+
 def test_every_file_is_printed_as_kafkas_tool_prints_it(directory, system):
     keeps = os.environ.get("OTTLA_WRITE_GOLDEN") and system == "kafka"
     if keeps:
@@ -135,7 +147,7 @@ def test_every_file_is_printed_as_kafkas_tool_prints_it(directory, system):
         assert not any("Exception" in line for line in errors), (arguments, errors)
         got, told = run([str(ottla.OttlaSystem().binary), "dump-log", *arguments], directory)
         assert got == expected, arguments
-        assert told == errors, arguments
+        assert told == sound(errors), arguments
         compared += len(expected.splitlines())
         if keeps:
             kept = KEPT / name

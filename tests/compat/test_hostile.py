@@ -116,7 +116,7 @@ def test_an_unsupported_api_versions_is_answered_in_version_0(address):
     correlation, error, count = struct.unpack(">ihi", received[:10])
     assert (correlation, error) == (7, 35)
     apis = [struct.unpack_from(">hhh", received, 10 + 6 * i) for i in range(count)]
-    assert (18, 0, 4) in apis
+    assert (18, 0, 5) in apis
 
 
 def test_a_client_that_names_itself_badly_is_told(address):

@@ -119,7 +119,7 @@ impl<'a> Layers<'a> {
     pub(crate) fn broker_value_told(&self, key: &'static Key) -> Option<String> {
         let is_dynamic =
             |name: &&str| self.broker.contains_key(*name) || self.cluster.contains_key(*name);
-        let overridden = family(key).iter().any(is_dynamic);
+        let overridden = family(key).iter().any(&is_dynamic);
         match overridden && !is_dynamic(&key.name) {
             true => key.default.map(str::to_owned),
             false => self.broker_value(key.name),

@@ -154,7 +154,8 @@ impl Dump<'_> {
                 line.push_str(&format!("key: {key}"));
             }
             if let Some(value) = &parsed.value {
-                line.push_str(&format!(" payload: {value}"));
+                line.push_str(if line.is_empty() { "| " } else { " " });
+                line.push_str(&format!("payload: {value}"));
             }
         }
         Ok(line)

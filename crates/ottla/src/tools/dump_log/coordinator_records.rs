@@ -196,6 +196,22 @@ fn transaction_record(key: &Bytes, value: Option<&Bytes>) -> Result<Option<Parse
     Ok(Some(Parsed { key: Some(key), value: Some(value) }))
 }
 
+/// Kafka's name of a transaction's state; the number of one that is not known.
+fn transaction_state(status: i8) -> String {
+    const NAMES: [&str; 8] = [
+        "Empty",
+        "Ongoing",
+        "PrepareCommit",
+        "PrepareAbort",
+        "CompleteCommit",
+        "CompleteAbort",
+        "Dead",
+        "PrepareEpochFence",
+    ];
+    let name = usize::try_from(status).ok().and_then(|index| NAMES.get(index));
+    name.map_or_else(|| status.to_string(), |name| (*name).to_owned())
+}
+
 /// Tagged fields are there where they are not at their default.
 fn transaction_value(value: &TransactionLogValue) -> String {
     let tagged = |object: Object, name: &str, value: i64, default: i64| match value == default {
@@ -209,7 +225,7 @@ fn transaction_value(value: &TransactionLogValue) -> String {
     object = tagged(object, "nextProducerEpoch", i64::from(value.next_producer_epoch), -1);
     object = object
         .number("transactionTimeoutMs", i64::from(value.transaction_timeout_ms))
-        .number("transactionStatus", i64::from(value.transaction_status));
+        .text("transactionStatus", &transaction_state(value.transaction_status));
     let partitions = value.transaction_partitions.as_ref().map(|partitions| {
         array(partitions.iter().map(|topic| {
             let ids = array(topic.partition_ids.iter().map(i32::to_string));
