@@ -248,7 +248,6 @@ DIFFERENT = {
     "magic 1": (UNSUPPORTED_FORMAT, OLD_FORMAT),
     "magic 1 by version 3": (UNSUPPORTED_FORMAT, OLD_FORMAT),
     "delete horizon bit": (INVALID_RECORD, MEANINGLESS),
-    "unknown attribute bits": (INVALID_RECORD, MEANINGLESS),
     "producer without epoch": (INVALID_RECORD, MEANINGLESS),
     "offset deltas of their own": (INVALID_RECORD, MEANINGLESS),
     "offset deltas of their own gzip": (INVALID_RECORD, NAMED),

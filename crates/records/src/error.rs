@@ -26,8 +26,8 @@ pub enum BatchError {
     BadBaseOffset(i64),
     #[error("control batch from a client")]
     ControlFromClient,
-    #[error("batch attributes {0:#06x} have unknown bits")]
-    BadAttributes(i16),
+    #[error("batch with a delete horizon from a client")]
+    DeleteHorizonFromClient,
     #[error("unknown compression codec {0}")]
     UnknownCodec(u8),
     #[error("zstd batch before produce version 7")]
@@ -77,7 +77,7 @@ impl BatchError {
             | BatchError::CountMismatch { .. }
             | BatchError::BadBaseOffset(_)
             | BatchError::ControlFromClient
-            | BatchError::BadAttributes(_)
+            | BatchError::DeleteHorizonFromClient
             | BatchError::BadProducer(_)
             | BatchError::MissingKey { .. }
             | BatchError::RecordTooLarge { .. }

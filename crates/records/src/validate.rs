@@ -95,9 +95,10 @@ fn check_header(header: &BatchHeader) -> Result<(), BatchError> {
     if header.attributes.is_control() {
         return Err(BatchError::ControlFromClient);
     }
-    // A client has no business with the delete horizon, nor with bits that have no meaning yet.
-    if header.attributes.0 & !0x1f != 0 {
-        return Err(BatchError::BadAttributes(header.attributes.0));
+    // That is the cleaner's: the base timestamp would be read as a horizon. Bits that have no meaning
+    // yet are let through, as Kafka does: a newer client may set them.
+    if header.attributes.has_delete_horizon() {
+        return Err(BatchError::DeleteHorizonFromClient);
     }
     header.attributes.compression()?;
     check_producer(header)

@@ -132,6 +132,15 @@ fn a_header_that_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn attribute_bits_without_a_meaning_are_kept_as_they_are() {
+    for bit in [0x80, 0x100, i16::MIN] {
+        let odd = with(&three(Compression::None), |h| h.attributes.0 |= bit);
+        let taken = validate_produced(&odd, &limits()).expect("valid");
+        assert_eq!(taken.conform(&rules()).expect("conforms").bytes(), &odd);
+    }
+}
+
+#[test]
 fn size_and_codec_are_bounded_by_topic_and_version() {
     let batch = three(Compression::Zstd);
     let small = ProduceLimits { max_message_bytes: 70, ..limits() };

@@ -75,7 +75,7 @@ impl From<BatchError> for Refusal {
             BatchError::CountMismatch { .. }
             | BatchError::BadBaseOffset(_)
             | BatchError::ControlFromClient
-            | BatchError::BadAttributes(_)
+            | BatchError::DeleteHorizonFromClient
             | BatchError::UnknownCodec(_)
             | BatchError::BadProducer(_)
             | BatchError::TimestampOutOfRange { .. }
