@@ -49,7 +49,14 @@ impl Coordinator {
     fn check_commit(&self, commit: &OffsetCommit) -> Result<(), ErrorCode> {
         let is_outsider = commit.generation < 0;
         let Some(group) = self.groups.get(&commit.group_id) else {
-            return if is_outsider { Ok(()) } else { Err(ErrorCode::IllegalGeneration) };
+            return match is_outsider {
+                true => Ok(()),
+                // A group that holds nothing but offsets is there, and is empty.
+                false if self.offsets.contains_key(&commit.group_id) => {
+                    Err(ErrorCode::UnknownMemberId)
+                }
+                false => Err(ErrorCode::IllegalGeneration),
+            };
         };
         if is_outsider && group.state == GroupState::Empty {
             return Ok(());

@@ -274,6 +274,20 @@ fn a_commit_of_another_generation_is_refused() {
 }
 
 #[test]
+fn a_group_of_nothing_but_offsets_has_no_member_that_may_commit() {
+    let mut c = coordinator();
+    let refused = |c: &mut Coordinator| {
+        let mut effects = Vec::new();
+        c.commit(at(4), commit(1, "m"), &mut effects);
+        let [Effect::Reply { reply: Reply::Commit(results), .. }] = &effects[..] else { panic!() };
+        results[0].1
+    };
+    assert_eq!(refused(&mut c), Some(ErrorCode::IllegalGeneration), "there is no group");
+    commit_outside(&mut c, "t", 7, Ok(()));
+    assert_eq!(refused(&mut c), Some(ErrorCode::UnknownMemberId));
+}
+
+#[test]
 fn a_commit_that_came_late_holds_once_anything_after_it_is_committed() {
     let mut c = coordinator();
     commit_outside(&mut c, "t", 7, Err(ErrorCode::RequestTimedOut));
