@@ -39,6 +39,13 @@ def test_without_a_session_all_is_told_each_time(alone, topic):
     assert fetch(alone, 0, -1, topic) == (0, 0, [0, 1])
 
 
-def test_the_end_of_a_session_that_is_not_there_tells_all(alone, topic):
-    assert fetch(alone, 12345, -1, topic) == (0, 0, [0, 1])
-    assert fetch(alone, 12345, 1) == (SESSION_NOT_FOUND, 0, [])
+@pytest.mark.parametrize("version", [7, 12, 18])
+def test_a_session_that_nobody_was_given_is_not_found(alone, topic, version):
+    assert fetch(alone, 12345, 1, version=version) == (SESSION_NOT_FOUND, 0, [])
+    assert fetch(alone, 12345, 7, topic, version) == (SESSION_NOT_FOUND, 0, [])
+
+
+@pytest.mark.parametrize("epoch", [0, -1])
+def test_a_session_that_is_begun_anew_or_ended_need_not_exist(alone, topic, epoch):
+    error, session, told = fetch(alone, 12345, epoch, topic)
+    assert (error, told) == (0, [0, 1]) and session != 12345

@@ -104,6 +104,21 @@ def test_a_producer_is_remembered_over_deleted_records_and_restarts(alone):
     assert send(5) == (0, 5, 3)
 
 
+def test_an_older_batch_sent_again_after_a_restart_is_not_appended(alone):
+    """Kafka keeps a producer's last batch on disk and calls what is older out of order; who keeps
+    more may tell where it is."""
+    topic = alone.topic()
+    send = lambda sequence: told(alone.produce(topic, batch(sequence)))
+    for sequence in range(3):
+        assert send(sequence) == (0, sequence, 0)
+    assert send(1) == (0, 1, 0)
+    alone.restart_orderly()
+    alone.wait_led(topic)
+    assert send(2) == (0, 2, 0)
+    assert send(1) in [(OUT_OF_ORDER, -1, 0), (0, 1, 0)]
+    assert alone.end_offset(topic) == 3
+
+
 def records_section(data):
     return data[61 : 12 + struct.unpack(">i", data[8:12])[0]]
 
