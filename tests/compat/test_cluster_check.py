@@ -1,7 +1,6 @@
 """ApiVersions 5 names the node that a client believes to talk to (KIP-1242)."""
 
 import pytest
-from harness.messages import Connection
 
 REBOOTSTRAP_REQUIRED, INVALID_REQUEST = 129, 42
 

@@ -4,7 +4,6 @@ hide it.
 """
 
 import socket
-import struct
 import threading
 import time
 import uuid
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from clients.base import TIMEOUT
 from clients.java import TOOLS, run
-from harness import batch, protocol, wait_until
+from harness import batch, messages, protocol, wait_until
 
 NOT_LEADER_OR_FOLLOWER = 6
 FENCED_LEADER_EPOCH = 74
@@ -33,123 +32,60 @@ class Told:
 
 @dataclass
 class Place:
-    topic_id: bytes
+    topic_id: uuid.UUID
     leader: int
     epoch: int
 
 
-def compact(data):
-    """Bytes with a length, of less than 128 bytes or not."""
-    size, out = len(data) + 1, b""
-    while size >= 0x80:
-        out += bytes([size & 0x7F | 0x80])
-        size >>= 7
-    return out + bytes([size]) + data
-
-
-def tagged(reader, known):
-    """Reads tagged fields; those that are `known` by their tag are parsed."""
-    found = {}
-    for _ in range(reader.varint()):
-        tag, size = reader.varint(), reader.varint()
-        piece = protocol._Reader(reader.take(size))
-        if tag in known:
-            found[tag] = known[tag](piece)
-            assert piece.at == size, f"tag {tag} has {size - piece.at} bytes too many"
-    return found
-
-
-def leader_id_and_epoch(reader):
-    told = reader.number("i"), reader.number("i")
-    reader.tags()
-    return told
-
-
-def endpoints(reader):
-    told = {}
-    for _ in range(reader.varint() - 1):
-        node, host, port = reader.number("i"), reader.compact_string(), reader.number("i")
-        reader.compact_string()  # rack
-        reader.tags()
-        told[node] = (host, port)
-    return told
-
-
 def place(address, topic):
-    """What a broker's Metadata (version 12) says of partition 0."""
-    asked = bytes(16) + compact(topic.encode()) + b"\0"
-    reader = protocol.call(address, 3, 12, b"\x02" + asked + b"\0\0\0", flexible=True)
-    reader.number("i")
-    for _ in range(reader.varint() - 1):
-        reader.number("i"), reader.compact_string(), reader.number("i"), reader.compact_string()
-        reader.tags()
-    reader.compact_string(), reader.number("i")
-    assert reader.varint() - 1 == 1, "one topic"
-    assert reader.number("h") == 0
-    reader.compact_string()
-    topic_id = reader.take(16)
-    reader.number("b")
-    assert reader.varint() - 1 == 1, "one partition"
-    reader.number("h"), reader.number("i")
-    return Place(topic_id, reader.number("i"), reader.number("i"))
+    """What a broker's Metadata says of partition 0."""
+    answer = messages.ask(address, "Metadata", 12, topics=[{"name": topic}],
+                          allowAutoTopicCreation=False)
+    [topic] = answer.topics
+    [partition] = topic.partitions
+    assert topic.errorCode == 0
+    return Place(topic.topicId, partition.leaderId, partition.leaderEpoch)
 
 
-def produce_body(topic, topic_id, version):
+def hinted(answer, partition):
+    leader, endpoints = partition.get("currentLeader"), answer.get("nodeEndpoints")
+    return Told(
+        partition.errorCode,
+        (leader.leaderId, leader.leaderEpoch) if leader else None,
+        {node.nodeId: (node.host, node.port) for node in endpoints} if endpoints else None)
+
+
+def records_for(topic, topic_id, version):
+    """The fields of a Produce."""
     now = int(time.time() * 1000)
     records = batch.Batch([(now, b"k", b"v")]).encode()
-    body = b"\0" + struct.pack(">hi", -1, 5000)
-    body += b"\x02" + (topic_id if version >= 13 else compact(topic.encode()))
-    return body + b"\x02" + struct.pack(">i", 0) + compact(records) + b"\0" + b"\0" + b"\0"
+    named = {"topicId": topic_id} if version >= 13 else {"name": topic}
+    return {"acks": -1, "timeoutMs": 5000, "topicData": [
+        {**named, "partitionData": [{"index": 0, "records": records}]}]}
+
+
+def produced(answer):
+    [topic] = answer.responses
+    [partition] = topic.partitionResponses
+    assert partition.recordErrors == [], "no record is at fault"
+    return hinted(answer, partition)
 
 
 def produce(address, topic, topic_id, version):
-    body = produce_body(topic, topic_id, version)
-    reader = protocol.call(address, 0, version, body, timeout=TIMEOUT, flexible=True)
-    return produced(reader, topic, topic_id, version)
-
-
-def produced(reader, topic, topic_id, version):
-    assert reader.varint() - 1 == 1, "one topic"
-    if version >= 13:
-        assert reader.take(16) == topic_id
-    else:
-        assert reader.compact_string() == topic
-    assert reader.varint() - 1 == 1, "one partition"
-    assert reader.number("i") == 0
-    error = reader.number("h")
-    reader.number("q"), reader.number("q"), reader.number("q")
-    assert reader.varint() - 1 == 0, "no record is at fault"
-    reader.compact_string()
-    of_partition = tagged(reader, {0: leader_id_and_epoch})
-    reader.tags()
-    reader.number("i")  # throttle time
-    of_answer = tagged(reader, {0: endpoints})
-    return Told(error, of_partition.get(0), of_answer.get(0))
+    fields = records_for(topic, topic_id, version)
+    return produced(messages.ask(address, "Produce", version, **fields))
 
 
 def fetch(address, topic_id, version, offset=0, epoch=-1, wait_ms=0):
-    body = struct.pack(">iiibii", wait_ms, 1, 1 << 20, 0, 0, -1)
-    body += b"\x02" + topic_id + b"\x02"
-    body += struct.pack(">iiqiqi", 0, epoch, offset, -1, -1, 1 << 20) + b"\0" + b"\0"
-    body += b"\x01" + b"\x01" + b"\0"  # no forgotten topics, no rack
-    reader = protocol.call(address, 1, version, body, timeout=2 * TIMEOUT, flexible=True)
-    reader.number("i")
-    assert reader.number("h") == 0
-    reader.number("i")  # session
-    assert reader.varint() - 1 == 1, "one topic"
-    assert reader.take(16) == topic_id
-    assert reader.varint() - 1 == 1, "one partition"
-    assert reader.number("i") == 0
-    error = reader.number("h")
-    reader.number("q"), reader.number("q"), reader.number("q")
-    for _ in range(reader.varint() - 1):
-        raise AssertionError("no aborted transactions")
-    reader.number("i")
-    reader.take(max(reader.varint() - 1, 0))
-    of_partition = tagged(reader, {1: leader_id_and_epoch})
-    reader.tags()
-    of_answer = tagged(reader, {0: endpoints})
-    return Told(error, of_partition.get(1), of_answer.get(0))
+    with messages.Connection(address, timeout=2 * TIMEOUT) as connection:
+        answer = connection.ask("Fetch", version, maxWaitMs=wait_ms, minBytes=1, topics=[
+            {"topicId": topic_id, "partitions": [
+                {"partition": 0, "currentLeaderEpoch": epoch, "fetchOffset": offset,
+                 "partitionMaxBytes": 1 << 20}]}])
+    assert answer.errorCode == 0
+    [topic] = answer.responses
+    [partition] = topic.partitions
+    return hinted(answer, partition)
 
 
 @dataclass
@@ -157,7 +93,7 @@ class Moved:
     """A topic of one partition whose leadership has moved from `old` to `now`; both run."""
 
     topic: str
-    topic_id: bytes
+    topic_id: uuid.UUID
     old: int
     now: int
     old_epoch: int
@@ -231,7 +167,7 @@ def test_a_consumer_at_a_broker_without_a_replica_is_told_of_the_leader(
 
 
 def test_a_topic_that_nobody_knows_has_no_leader(cluster):
-    told = fetch(cluster.nodes[1].address, uuid.uuid4().bytes, 17)
+    told = fetch(cluster.nodes[1].address, uuid.uuid4(), 17)
     assert told.error == 100 and told.leader is None and told.endpoints is None, told
 
 
@@ -267,22 +203,15 @@ def test_a_broker_that_stops_sends_its_clients_on_and_takes_no_new_ones(
     leader = cluster.leader(topic)
     node = cluster.nodes[leader]
     now = place(node.address, topic)
-    header = struct.pack(">hhi", 0, 12, 1) + struct.pack(">h", -1) + b"\0"
-    frame = header + produce_body(topic, now.topic_id, 12)
-    frame = struct.pack(">i", len(frame)) + frame
     stopping = threading.Thread(target=cluster.terminate, args=[leader], daemon=True)
     answers, refused = [], []
-    with socket.create_connection(node.address, timeout=TIMEOUT) as connection:
+    with messages.Connection(node.address, timeout=TIMEOUT) as connection:
         try:
             while True:
-                connection.sendall(frame)
+                connection.send("Produce", 12, **records_for(topic, now.topic_id, 12))
                 if len(answers) == 1:
                     stopping.start()
-                size = struct.unpack(">i", protocol._exactly(connection, 4))[0]
-                reader = protocol._Reader(protocol._exactly(connection, size))
-                assert reader.number("i") == 1
-                reader.tags()
-                answers.append(produced(reader, topic, now.topic_id, 12))
+                answers.append(produced(connection.answer()))
         except ConnectionError:
             pass
         while stopping.is_alive():

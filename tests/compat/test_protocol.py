@@ -11,7 +11,7 @@ import pytest
 from clients.base import TIMEOUT, UNKNOWN_TOPIC_OR_PARTITION, Record, Refused
 from clients.confluent import Confluent, ConfluentAdmin
 from clients.java import TOOLS, run
-from harness import protocol
+from harness import messages, protocol
 
 # What Apache Kafka 4.4 advertises: api -> [min, max]. OTTLA_WRITE_GOLDEN=1 with `--system kafka`
 # writes it.
@@ -33,10 +33,9 @@ def test_every_broker_tells_its_api_versions(bootstrap):
 
 
 def advertised(address):
-    reader = protocol.call(address, 18, 0, b"")
-    assert reader.number("h") == 0
-    row = lambda: (str(reader.number("h")), [reader.number("h"), reader.number("h")])
-    return dict(reader.array(row))
+    answer = messages.ask(address, "ApiVersions", 0)
+    assert answer.errorCode == 0
+    return {str(api.apiKey): [api.minVersion, api.maxVersion] for api in answer.apiKeys}
 
 
 def test_the_versions_of_each_api_are_kafkas(cluster, system):
