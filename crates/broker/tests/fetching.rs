@@ -263,3 +263,30 @@ async fn a_client_that_has_closed_its_sending_half_gets_all_its_answers_and_then
     assert_eq!(unstamped(&response)[0].len(), 20);
     assert_eq!(client.frame().await, None);
 }
+
+#[tokio::test]
+async fn parked_polls_that_hold_all_memory_for_requests_keep_no_small_request_waiting() {
+    let node = Node::start(&[("queued.max.request.bytes", "1000")]).await;
+    let mut client = node.connect().await;
+    create(&mut client, 1).await;
+    let poll = FetchRequest {
+        max_wait_ms: i32::MAX,
+        rack_id: "r".repeat(30_000).into(),
+        ..fetch(1, 0, 1 << 20)
+    };
+    let mut parked = Vec::new();
+    for _ in 0..2 {
+        let mut connection = node.connect().await;
+        connection.send(11, &poll).await;
+        parked.push(connection);
+    }
+    // One goes beyond the limit, the other waits for it.
+    while !node.metrics.render().contains("ottla_request_memory_waits_total 2") {
+        tokio::task::yield_now().await;
+    }
+    append(&mut client, 0, batch(0, 100)).await;
+    let response: FetchResponse = parked[0].receive(11).await;
+    assert_eq!(unstamped(&response)[0].len(), 1);
+    let response: FetchResponse = parked[1].receive(11).await;
+    assert_eq!(unstamped(&response)[0].len(), 1, "its turn came");
+}

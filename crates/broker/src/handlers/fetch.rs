@@ -27,6 +27,9 @@ const CONSUMERS: [i32; 2] = [-1, -2];
 /// The session epochs of a request that names all of its partitions (KIP-227): 0 asks for a
 /// session, -1 wants none or ends one. Any other goes on with a session, whatever its id.
 const WHOLE_FETCH_EPOCHS: [i32; 2] = [0, -1];
+/// The longest wait for records, whatever was asked for: a parked request keeps its memory. Kafka's
+/// clients ask for half a second.
+const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
 /// Up to this size, a partition's records are read at once: one write then carries them with the
 /// response around them.
 const SMALL_BYTES: usize = 64 * 1024;
@@ -58,7 +61,7 @@ pub async fn handle(
         return (response, Vec::new());
     }
     let image = ctx.broker.image.load();
-    let wait_max = Duration::from_millis(request.max_wait_ms.max(0) as u64);
+    let wait_max = wait_max(request.max_wait_ms);
     let bytes_max = request.max_bytes.max(0) as usize;
     let bytes_max = bytes_max.min(ctx.broker.config.requests.fetch_max_bytes as usize);
     // More than may be sent is not waited for.
@@ -79,6 +82,10 @@ fn check(ctx: &RequestContext, request: &FetchRequest) -> Result<(), ErrorCode> 
         return Err(ErrorCode::FetchSessionIdNotFound);
     }
     Ok(())
+}
+
+fn wait_max(asked_ms: i32) -> Duration {
+    Duration::from_millis(asked_ms.max(0) as u64).min(WAIT_MAX)
 }
 
 fn wanted(ctx: &RequestContext, image: &Image, request: FetchRequest) -> Vec<WantedTopic> {
@@ -330,5 +337,16 @@ fn failed(index: i32, code: ErrorCode) -> PartitionData {
         aborted_transactions: None,
         records: Some(Records::default()),
         ..PartitionData::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_kept_waiting_for_longer_than_the_longest_wait() {
+        let waits = [-1, 0, 500, i32::MAX].map(wait_max);
+        assert_eq!(waits, [Duration::ZERO, Duration::ZERO, Duration::from_millis(500), WAIT_MAX]);
     }
 }

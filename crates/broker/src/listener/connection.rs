@@ -6,7 +6,8 @@
 //!   a request begins when the responses before it are made (as in Kafka, where one request of a
 //!   connection is worked on at a time); they may still be on their way out;
 //! - a request behind another one takes a place of all connections' [`Line`] until its turn comes;
-//! - a request holds its share of all connections' [`RequestMemory`] until it is done;
+//! - a request holds its share of all connections' [`RequestMemory`] until it is done; a connection
+//!   that holds much of it, answers nothing and keeps others waiting is closed;
 //! - at most [`Limits::inflight_max`] requests and [`INFLIGHT_BYTES_MAX`] bytes of undone requests
 //!   are held; beyond that nothing is read;
 //! - a bad frame ends the connection after the responses to the requests before it;
@@ -19,7 +20,7 @@
 use super::frames::{Frame, FrameError, FrameLimits, FrameReader};
 use super::halves::{ReadHalf, WriteHalf, split};
 use super::line::{Line, Place};
-use super::memory::{Held, RequestMemory};
+use super::memory::{Held, RequestMemory, SMALL_BYTES};
 use super::outgoing::{Outgoing, SLICES_MAX};
 use crate::context::BrokerContext;
 use crate::handlers::{self, ClientSoftware, Origin, Outcome, Reply, Started};
@@ -41,6 +42,10 @@ const GATHER_BYTES_MAX: usize = 1024 * 1024;
 const ANSWERS_AHEAD: usize = 16;
 /// How long a client that sends no more is still worked for.
 const HALF_CLOSED_MAX: Duration = Duration::from_secs(5);
+
+/// A connection is looked at so often, within the patience of those who wait for room, whether it
+/// stands in their way: they get in before they give up.
+const LOOKS: u32 = 3;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +100,17 @@ enum ReadEnd {
 impl Connection {
     /// Serves the connection until it ends.
     pub async fn serve(self, stream: BoxStream) {
+        tokio::select! {
+            biased;
+            () = self.work(stream) => {}
+            () = self.memory.stands_in_the_way(self.limits.frames.stall / LOOKS) => {
+                self.broker.metrics.connection_refused(RefusedConnection::Idle);
+                tracing::debug!(peer = %self.peer, "closed: others waited for the memory of its requests");
+            }
+        }
+    }
+
+    async fn work(&self, stream: BoxStream) {
         let (read, write, closer) = split(stream);
         let _open = self.broker.connections.add(closer);
         let (requests, queue) = mpsc::channel(self.limits.inflight_max);
@@ -143,13 +159,17 @@ impl Connection {
             };
             let place = self.line.place().await;
             // For what it is decoded to.
-            held.room().await;
+            let patience = self.limits.frames.stall;
+            if frame.len() > SMALL_BYTES && !held.room(patience).await {
+                return self.closed(&FrameError::NoRoom(patience));
+            }
             let size = frame.len().min(INFLIGHT_BYTES_MAX);
             let mut started = match handlers::start(&self.origin(), frame) {
                 Ok(started) => started,
                 Err(reason) => return ReadEnd::Refused(reason.to_string()),
             };
             held.add(started.decoded_bytes);
+            held.step_back();
             if let Some(first) = started.first.take() {
                 first.await;
             }
@@ -173,16 +193,21 @@ impl Connection {
                 Err(FrameError::Idle(_)) if !self.line.is_empty() => {}
                 Err(FrameError::Closed) => return Err(ReadEnd::Finished),
                 Err(FrameError::Truncated | FrameError::Io(_)) => return Err(ReadEnd::Gone),
-                Err(error @ (FrameError::Idle(_) | FrameError::Stalled(_))) => {
-                    self.broker.metrics.connection_refused(RefusedConnection::Idle);
-                    tracing::debug!(peer = %self.peer, %error, "connection closed");
-                    return Err(ReadEnd::Gone);
-                }
+                Err(
+                    error @ (FrameError::Idle(_) | FrameError::Stalled(_) | FrameError::NoRoom(_)),
+                ) => return Err(self.closed(&error)),
                 Err(error @ FrameError::Size { .. }) => {
                     return Err(ReadEnd::Refused(error.to_string()));
                 }
             }
         }
+    }
+
+    /// Not read from any more, since it took too long.
+    fn closed(&self, error: &FrameError) -> ReadEnd {
+        self.broker.metrics.connection_refused(RefusedConnection::Idle);
+        tracing::debug!(peer = %self.peer, %error, "connection closed");
+        ReadEnd::Gone
     }
 
     /// Works on the requests in turn, until the reader is done and all are answered, or nobody takes
@@ -199,6 +224,7 @@ impl Connection {
             let outcome = (&mut waiting.started.pending).await;
             self.count(&waiting.started, &outcome);
             drop(waiting);
+            self.memory.answered();
             let answer = match outcome {
                 Outcome::Reply(reply) => {
                     let held = reply.held_bytes().min(GATHER_BYTES_MAX);

@@ -4,11 +4,13 @@
 //! Promises:
 //! - a frame is a slice of the bytes read: nothing is copied out of the read buffer;
 //! - memory follows the bytes that came, not the length that was claimed, and is counted as they come
-//!   ([`RequestMemory`]): while there is no room, nothing more of a frame is read;
+//!   ([`RequestMemory`]): while there is no room, nothing more of a frame is read, unless it is small;
+//! - waiting for room is bounded as every other stop inside a frame: who is not read from cannot be
+//!   heard to have gone;
 //! - a frame above the limit, a negative length, a frame that stops half-way and a silent
 //!   connection each end with their own error.
 
-use super::memory::{Held, RequestMemory};
+use super::memory::{Held, RequestMemory, SMALL_BYTES};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub enum FrameError {
     Idle(Duration),
     #[error("no byte of a begun frame for {0:?}")]
     Stalled(Duration),
+    #[error("queued.max.request.bytes leaves no room for a begun frame for {0:?}")]
+    NoRoom(Duration),
     #[error("{0}")]
     Io(io::Error),
 }
@@ -82,9 +86,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         };
         let end = LENGTH_BYTES + length;
         let mut held = self.memory.hold();
-        held.room().await;
+        room(end, &mut held, self.limits.stall).await?;
         held.add(self.buffer.len().min(end) - LENGTH_BYTES);
         self.read_until(end, &mut held).await?;
+        held.came_whole();
         self.buffer.advance(LENGTH_BYTES);
         Ok(Frame { bytes: self.buffer.split_to(length).freeze(), held })
     }
@@ -92,7 +97,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Reads until the buffer holds a frame's last byte, which stands before `end`.
     async fn read_until(&mut self, end: usize, held: &mut Held) -> Result<(), FrameError> {
         while self.buffer.len() < end {
-            held.room().await;
+            room(end, held, self.limits.stall).await?;
             if held.is_beyond() {
                 // The others wait for this one: a trickle must not keep them.
                 let patience = self.limits.stall;
@@ -138,6 +143,14 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             Ok(Err(error)) => Err(FrameError::Io(error)),
         }
     }
+}
+
+/// Waits for room for more of the frame that ends at `end`.
+async fn room(end: usize, held: &mut Held, patience: Duration) -> Result<(), FrameError> {
+    if end <= LENGTH_BYTES + SMALL_BYTES || held.room(patience).await {
+        return Ok(());
+    }
+    Err(FrameError::NoRoom(patience))
 }
 
 #[cfg(test)]
@@ -242,6 +255,22 @@ mod tests {
             // Its request is done.
             drop(frame.held);
         }
+    }
+
+    #[tokio::test]
+    async fn without_room_small_frames_come_in_and_half_of_a_large_one_is_gone_after_a_while() {
+        let memory = RequestMemory::new(Some(10), Arc::default());
+        let [mut full, mut beyond] = [(); 2].map(|()| memory.hold());
+        full.add(10);
+        assert!(beyond.room(LIMITS.stall).await && beyond.is_beyond());
+        let small = frame(&[1; SMALL_BYTES]);
+        let mut reader = FrameReader::new(&small[..], LIMITS, memory.clone());
+        let read = reader.next().now_or_never().expect("it waits for nobody");
+        assert_eq!(read.expect("a frame").bytes.len(), SMALL_BYTES);
+        let limits = FrameLimits { stall: Duration::from_millis(5), ..LIMITS };
+        let half = frame(&[1; 100_000]);
+        let mut reader = FrameReader::new(&half[..50_000], limits, memory);
+        assert!(matches!(reader.next().await, Err(FrameError::NoRoom(_))));
     }
 
     #[tokio::test]

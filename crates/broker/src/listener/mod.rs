@@ -234,7 +234,7 @@ impl Acceptor {
             peer,
             limits: self.limits,
             line: Line::new(self.queue_places.clone()),
-            memory: self.memory.clone(),
+            memory: self.memory.of_connection(),
             software: ClientSoftware::default(),
         };
         let stopping = self.connections.clone();
