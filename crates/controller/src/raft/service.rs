@@ -11,6 +11,7 @@ use super::network::SNAPSHOT_TIMEOUT;
 use super::state_machine;
 use super::types::{Entry, LogId, Snapshot, TypeConfig, Vote};
 use bytes::{Bytes, BytesMut};
+use openraft::RaftState;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
@@ -94,6 +95,18 @@ fn check_entries(previous: Option<LogId>, entries: &[Entry], vote: &Vote) -> Res
             return Err(Status::invalid_argument(format!("entry {id} does not follow {last:?}")));
         }
         last = Some(id);
+    }
+    Ok(())
+}
+
+/// What is committed here is in every later snapshot: openraft panics on one that lacks it.
+fn check_last(last: Option<LogId>, committed: Option<&LogId>) -> Result<(), Status> {
+    if let (Some(last), Some(committed)) = (last, committed)
+        && last > *committed
+        && last.index <= committed.index
+    {
+        let text = format!("a snapshot up to {last} contradicts {committed}, which is committed");
+        return Err(Status::invalid_argument(text));
     }
     Ok(())
 }
@@ -201,6 +214,9 @@ impl pb::raft_server::Raft for RaftService {
         if meta.last_log_id.is_some_and(|last| last.leader_id > vote.leader_id.to_committed()) {
             return Err(Status::invalid_argument("the snapshot is newer than its sender's vote"));
         }
+        let last = meta.last_log_id;
+        let check = move |state: &RaftState<TypeConfig>| check_last(last, state.local_committed());
+        self.raft.with_raft_state(check).await.map_err(failed)??;
         let snapshot = Snapshot { meta, snapshot: content };
         let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(failed)?;
         let vote = Some(codec::vote_to_pb(&response.vote));
@@ -227,5 +243,29 @@ impl pb::raft_server::Raft for RaftService {
             tracing::debug!(%error, "leadership transfer refused");
         }
         Ok(Response::new(pb::TransferLeaderResponse { accepted: accepted.is_ok() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::leader_id::Elected;
+    use super::super::types::MemberId;
+    use super::*;
+
+    fn id(term: u64, index: u64) -> LogId {
+        LogId { leader_id: Elected { term, member: MemberId::from(1u64) }, index }
+    }
+
+    #[test]
+    fn a_snapshot_of_a_later_term_that_ends_before_what_is_committed_is_refused() {
+        let committed = id(3, 10);
+        for bad in [id(4, 0), id(4, 10)] {
+            assert!(check_last(Some(bad), Some(&committed)).is_err(), "{bad}");
+        }
+        // An older one is not installed, which openraft sees itself.
+        for good in [Some(id(4, 11)), Some(id(3, 10)), Some(id(3, 9)), None] {
+            assert!(check_last(good, Some(&committed)).is_ok(), "{good:?}");
+        }
+        assert!(check_last(Some(id(4, 0)), None).is_ok());
     }
 }
