@@ -19,10 +19,14 @@ use tonic::transport::server::Connected;
 /// The wait after a failed accept: the usual reason, no descriptor left, does not go away at once.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// What a client of HTTP/2 says first. The server's pings begin behind it, and nothing else bounds its
+/// coming.
+const PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+
 /// Which silence ends a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Silence {
-    /// Before its first byte; after it the protocol's own pings tell who is gone.
+    /// Before all of HTTP/2's preface came; after it the protocol's own pings tell who is gone.
     AtFirst(Duration),
     /// Between any two.
     Always(Duration),
@@ -90,24 +94,29 @@ pub(super) struct Connection {
     peer: SocketAddr,
     /// `None` once no silence ends it.
     silence: Option<(Silence, Pin<Box<Sleep>>)>,
+    heard_bytes: usize,
     _place: Place,
 }
 
 impl Connection {
     fn new(stream: BoxStream, peer: SocketAddr, silence: Silence, place: Place) -> Connection {
         let timer = Box::pin(sleep(silence.patience()));
-        Connection { stream, peer, silence: Some((silence, timer)), _place: place }
+        Connection { stream, peer, silence: Some((silence, timer)), heard_bytes: 0, _place: place }
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    fn heard(&mut self) {
+    fn heard(&mut self, bytes: usize) {
+        self.heard_bytes = self.heard_bytes.saturating_add(bytes);
+        let is_greeted = self.heard_bytes >= PREFACE_BYTES;
         self.silence = match self.silence.take() {
             Some((silence @ Silence::Always(patience), _)) => {
                 Some((silence, Box::pin(sleep(patience))))
             }
+            // The same timer: a byte now and then is no preface.
+            Some((silence @ Silence::AtFirst(_), timer)) if !is_greeted => Some((silence, timer)),
             Some((Silence::AtFirst(_), _)) | None => None,
         };
     }
@@ -141,8 +150,9 @@ impl AsyncRead for Connection {
         if read.is_pending() {
             return self.poll_silence(cx);
         }
-        if buf.filled().len() > before {
-            self.heard();
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            self.heard(bytes);
         }
         read
     }
@@ -234,13 +244,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_its_first_byte_a_grpc_connection_may_be_silent() {
-        let (door, address) = door(1, Silence::AtFirst(Duration::from_millis(50))).await;
-        let mut client = connect(&address).await;
-        let mut inside = door.next().await;
-        client.write_all(b"P").await.expect("written");
-        assert_eq!(inside.read_u8().await.expect("heard"), b'P');
-        let silent = tokio::time::timeout(Duration::from_millis(200), inside.read_u8()).await;
-        assert!(silent.is_err(), "{silent:?}");
+    async fn a_grpc_connection_may_be_silent_once_its_whole_preface_came() {
+        for (said, is_kept) in [(1, false), (PREFACE_BYTES - 1, false), (PREFACE_BYTES, true)] {
+            let (door, address) = door(1, Silence::AtFirst(Duration::from_millis(50))).await;
+            let mut client = connect(&address).await;
+            let mut inside = door.next().await;
+            client.write_all(&vec![b'P'; said]).await.expect("written");
+            inside.read_exact(&mut vec![0; said]).await.expect("heard");
+            let silent = tokio::time::timeout(Duration::from_millis(200), inside.read_u8()).await;
+            assert_eq!(silent.is_err(), is_kept, "{said} bytes: {silent:?}");
+        }
     }
 }

@@ -19,8 +19,8 @@ const ACCEPTED_MAX: usize = 64;
 const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
 /// A peer that does not answer a ping for this long is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// Time for the first byte of a connection.
-const FIRST_BYTE: Silence = Silence::AtFirst(Duration::from_secs(10));
+/// Time for the preface of a connection.
+const PREFACE: Silence = Silence::AtFirst(Duration::from_secs(10));
 
 /// A bound gRPC listener. It belongs to the runtime on which it was bound.
 pub(super) struct BoundGrpc {
@@ -68,7 +68,7 @@ pub(super) fn serve(
         name: bound.name,
         listener: bound.listener,
         places: places(connections_max),
-        silence: FIRST_BYTE,
+        silence: PREFACE,
         metrics,
     };
     let stopping = tasks.clone();
