@@ -36,9 +36,18 @@ impl Places {
 
     /// A place for a connection from `address`; `None` when all are taken, or its share.
     pub fn take(&self, address: IpAddr) -> Option<Place> {
+        self.take_within(address, self.per_address_max)
+    }
+
+    /// The same for an address that may have all places.
+    pub fn take_unshared(&self, address: IpAddr) -> Option<Place> {
+        self.take_within(address, self.max)
+    }
+
+    fn take_within(&self, address: IpAddr, most: u32) -> Option<Place> {
         let mut taken = self.taken();
         let own = taken.by_address.get(&address).copied().unwrap_or(0);
-        if taken.all >= self.max || own >= self.per_address_max {
+        if taken.all >= self.max || own >= most {
             return None;
         }
         taken.all += 1;
@@ -105,6 +114,9 @@ mod tests {
         assert!(places.take(away).is_none(), "all places are taken");
         drop((first, third));
         assert!(places.take(home).is_some());
+        let all: Vec<Place> = (0..3).filter_map(|_| places.take_unshared(home)).collect();
+        assert_eq!(all.len(), 2, "whatever its share is");
+        drop(all);
         drop(second);
         assert!(places.taken().by_address.is_empty() && places.taken().all == 0);
     }

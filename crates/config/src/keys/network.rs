@@ -29,7 +29,7 @@ pub(super) const KEYS: &[Key] = &[
     key("max.connections.per.ip", Int, "2147483647", "Most client connections at once from one address; seven eighths of `max.connections` at most, so that one address never has all of them.").min(0),
     key("max.connections.per.ip.overrides", List, "", "Exceptions from `max.connections.per.ip`, as `host:count`.").dynamic().later(),
     key("max.connection.creation.rate", Int, "2147483647", "Most new client connections per second, beyond those of a first second; others wait to be served. Never more than `max.connections`.").min(0),
-    key("ottla.grpc.connections.max", Int, "1000", "Most connections at once to each gRPC listener; one more is closed at once, and three quarters of them at most come from one address. Never more than its share of the files that the process may open.").min(1),
+    key("ottla.grpc.connections.max", Int, "1000", "Most connections at once to each gRPC listener; one more is closed at once. A quarter of them is for nodes that this one has itself connected to, and for this machine; one other address has three quarters of the rest. Never more than its share of the files that the process may open.").min(1),
     key("ottla.http.connections.max", Int, "100", "The same for `ottla.http.listener`.").min(1),
     key("connections.max.idle.ms", Long, "600000", "A client connection without a request for this long is closed; negative is never.").ms(),
     key("connections.max.reauth.ms", Long, "0", "How long an authenticated session may last.").min(0).ms().later(),

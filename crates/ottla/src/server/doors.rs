@@ -3,7 +3,8 @@
 //! Promises: beyond its bound a listener closes new connections at once, counted in a metric; one that
 //! stays silent is closed, since each holds a place, and a descriptor that the log may need.
 
-use env::places::{Place, Places};
+use super::guests::Guests;
+use env::places::Place;
 use env::{BoxStream, descriptors};
 use std::io;
 use std::net::SocketAddr;
@@ -44,14 +45,9 @@ impl Silence {
 pub(super) struct Door {
     pub(super) name: String,
     pub(super) listener: Arc<dyn env::Listener>,
-    pub(super) places: Places,
+    pub(super) guests: Guests,
     pub(super) silence: Silence,
     pub(super) metrics: Metrics,
-}
-
-/// Places for so many connections, three quarters of them for one address: others keep a way in.
-pub(super) fn places(connections_max: u32) -> Places {
-    Places::new(connections_max, connections_max - connections_max / 4)
 }
 
 impl Door {
@@ -70,7 +66,7 @@ impl Door {
             };
             // A peer that is gone already has no address.
             let Ok(peer) = stream.peer_addr() else { continue };
-            match self.places.take(peer.ip()) {
+            match self.guests.take(peer.ip()) {
                 Some(place) => return Connection::new(stream, peer, self.silence, place),
                 None => self.metrics.connection_refused(RefusedConnection::TooMany),
             }
@@ -190,6 +186,7 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guests::Acquaintances;
     use super::*;
     use env::Env;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -200,7 +197,7 @@ mod tests {
         let door = Door {
             name: "TEST".to_owned(),
             listener: Arc::from(listener),
-            places: places(connections_max),
+            guests: Guests::new(connections_max, Acquaintances::default()),
             silence,
             metrics: Metrics::new(),
         };
@@ -216,13 +213,13 @@ mod tests {
         let (door, address) = door(4, Silence::AtFirst(Duration::from_secs(60))).await;
         let mut clients = Vec::new();
         let mut inside = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..4 {
             clients.push(connect(&address).await);
             inside.push(door.next().await);
         }
         let mut refused = connect(&address).await;
         tokio::select! {
-            _ = door.next() => panic!("one address has its share"),
+            _ = door.next() => panic!("all places are taken"),
             end = refused.read_u8() => assert!(end.is_err()),
         }
         let page = door.metrics.render();

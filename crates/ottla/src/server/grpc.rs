@@ -1,6 +1,7 @@
 //! Serving gRPC on the node's listeners.
 
-use super::doors::{Connection, Door, Silence, places};
+use super::doors::{Connection, Door, Silence};
+use super::guests::Guests;
 use config::Listener;
 use env::{Env, Tasks};
 use std::io;
@@ -53,24 +54,19 @@ pub(super) async fn bind_or_any(
     .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
-/// Serves `routes` on at most so many connections until the tasks end. Call it on the runtime of the
+/// Serves `routes` to those that `guests` lets in until the tasks end. Call it on the runtime of the
 /// listener.
 pub(super) fn serve(
     bound: BoundGrpc,
     routes: Routes,
-    connections_max: u32,
+    guests: Guests,
     metrics: Metrics,
     tasks: &Tasks,
 ) {
     let (sender, accepted) = mpsc::channel(ACCEPTED_MAX);
     let name = bound.name.clone();
-    let door = Door {
-        name: bound.name,
-        listener: bound.listener,
-        places: places(connections_max),
-        silence: PREFACE,
-        metrics,
-    };
+    let door =
+        Door { name: bound.name, listener: bound.listener, guests, silence: PREFACE, metrics };
     let stopping = tasks.clone();
     tasks.spawn(async move {
         tokio::select! {

@@ -1,6 +1,7 @@
 //! The HTTP pages of a node: metrics, and whether it is well and ready.
 
-use super::doors::{Connection, Door, Silence, places};
+use super::doors::{Connection, Door, Silence};
+use super::guests::Guests;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -47,10 +48,10 @@ struct Pages {
     look: Look,
 }
 
-/// Serves the pages on at most so many connections until the tasks end.
+/// Serves the pages to those that `guests` lets in until the tasks end.
 pub(super) fn serve(
     listener: Box<dyn env::Listener>,
-    connections_max: u32,
+    guests: Guests,
     metrics: Metrics,
     look: Look,
     tasks: &Tasks,
@@ -58,7 +59,7 @@ pub(super) fn serve(
     let door = Door {
         name: "HTTP".to_owned(),
         listener: Arc::from(listener),
-        places: places(connections_max),
+        guests,
         silence: SILENCE,
         metrics: metrics.clone(),
     };

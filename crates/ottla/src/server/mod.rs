@@ -14,6 +14,7 @@ mod config_rules;
 mod control;
 mod doors;
 mod grpc;
+mod guests;
 mod host;
 mod http;
 mod load;

@@ -6,6 +6,7 @@
 use super::config_rules::TableRules;
 use super::control::ControlThread;
 use super::grpc::{self, BoundGrpc};
+use super::guests::{Acquaintances, Guests};
 use super::http::{self, Health, Look};
 use super::ready::{Address, Ready};
 use broker::{Broker, BrokerOptions};
@@ -147,6 +148,8 @@ pub(super) struct Parts {
 pub(super) struct Node<'a> {
     options: Options,
     env: Env,
+    /// Whom `env` has connected to.
+    acquaintances: Acquaintances,
     control: &'a ControlThread,
     metrics: Metrics,
     parts: Arc<Parts>,
@@ -164,9 +167,12 @@ impl<'a> Node<'a> {
         control: &'a ControlThread,
         parts: Arc<Parts>,
     ) -> Node<'a> {
+        let acquaintances = Acquaintances::default();
+        let env = Env { net: acquaintances.noting(env.net), ..env };
         Node {
             options,
             env,
+            acquaintances,
             control,
             metrics: Metrics::new(),
             parts,
@@ -176,6 +182,11 @@ impl<'a> Node<'a> {
             grpc: Vec::new(),
             http: None,
         }
+    }
+
+    /// The places of one listener, so many.
+    fn guests(&self, connections_max: u32) -> Guests {
+        Guests::new(connections_max, self.acquaintances.clone())
     }
 
     fn config(&self) -> &NodeConfig {
@@ -192,9 +203,9 @@ impl<'a> Node<'a> {
             self.start_broker().await?;
         }
         if let Some(bound) = of_main {
-            let most = self.config().network.grpc_connections_max;
+            let guests = self.guests(self.config().network.grpc_connections_max);
             let metrics = self.metrics.clone();
-            grpc::serve(bound, self.main_routes(), most, metrics, &self.main_tasks);
+            grpc::serve(bound, self.main_routes(), guests, metrics, &self.main_tasks);
         }
         Ok(())
     }
@@ -228,9 +239,9 @@ impl<'a> Node<'a> {
         let controller = self.control.run(Controller::start(options, env)).await?;
         debug_assert!(listener.is_some() || !is_only_listener, "a controller has a gRPC listener");
         if let Some(bound) = listener {
-            let most = self.config().network.grpc_connections_max;
+            let guests = self.guests(self.config().network.grpc_connections_max);
             let metrics = self.metrics.clone();
-            grpc::serve(bound, controller.routes(), most, metrics, &self.control_tasks);
+            grpc::serve(bound, controller.routes(), guests, metrics, &self.control_tasks);
         }
         let status = controller.watch();
         let (metrics, mut watched) = (self.metrics.clone(), status.clone());
@@ -262,8 +273,8 @@ impl<'a> Node<'a> {
         let Some(listener) = self.config().network.http.clone() else { return Ok(()) };
         let socket = grpc::bind_or_any(&self.env, &listener.bind_addr(), listener.implicit).await?;
         self.http = Some(socket.local_addr()?);
-        let most = self.config().network.http_connections_max;
-        http::serve(socket, most, self.metrics.clone(), self.look(), &self.main_tasks);
+        let guests = self.guests(self.config().network.http_connections_max);
+        http::serve(socket, guests, self.metrics.clone(), self.look(), &self.main_tasks);
         Ok(())
     }
 
