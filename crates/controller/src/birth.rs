@@ -15,6 +15,7 @@
 //! heard by Raft from then on ([`MetaRaft::meet`]); and a member that has not yet seen the entry that
 //! names its cluster learns the name here, since the others hear only those who know it.
 
+use crate::asking::Present;
 use crate::channel;
 use crate::cluster_name::ClusterName;
 use crate::options::QuorumSource;
@@ -299,19 +300,12 @@ async fn introduction(mut client: ControllerClient<Channel>, own: MemberId) -> O
     answer(response.into_inner())
 }
 
-/// Whether the controller at `address` is this member, of this cluster or of none yet. The active
-/// controller asks before it takes somebody in: anyone can claim to be a node.
-pub async fn is_at(
-    env: &Env,
-    address: &str,
-    member: MemberId,
-    own: MemberId,
-    cluster: &ClusterName,
-) -> bool {
-    let Ok(channel) = channel::connect(env, address) else { return false };
-    let answer = introduction(ControllerClient::new(channel), own).await;
-    answer
-        .is_some_and(|answer| answer.member == member && cluster.check(&answer.cluster_id).is_ok())
+/// Who is at an address, if it answers in time. The active controller asks before it takes somebody
+/// in: anyone can claim to be a node.
+pub async fn who_is_at(env: &Env, address: &str, own: MemberId) -> Option<Present> {
+    let channel = channel::connect(env, address).ok()?;
+    let answer = introduction(ControllerClient::new(channel), own).await?;
+    Some(Present { member: answer.member, cluster_id: answer.cluster_id })
 }
 
 fn answer(response: pb::IntroduceResponse) -> Option<Answer> {

@@ -13,6 +13,7 @@
 //! [`Controller::routes`] on one.
 
 mod activity;
+mod asking;
 mod birth;
 mod channel;
 mod cluster_name;
@@ -165,6 +166,7 @@ impl Controller {
             liveness,
             attention,
             admissions,
+            asking: asking::Asking::default(),
             cluster,
             voters,
             auto_join: options.auto_join,

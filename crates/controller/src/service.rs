@@ -4,6 +4,7 @@
 //! metadata gets batches with versions rising by one, or first a whole snapshot.
 
 use crate::activity::Activity;
+use crate::asking::Asking;
 use crate::birth;
 use crate::cluster_name::ClusterName;
 use crate::decider::{SubmitError, Submitter};
@@ -38,6 +39,7 @@ pub struct Parts {
     /// Woken where a heartbeat may call for a command.
     pub attention: Arc<Notify>,
     pub admissions: Admissions,
+    pub asking: Asking,
     pub cluster: ClusterName,
     /// The configured voters and where they are.
     pub voters: BTreeMap<NodeId, String>,
@@ -102,7 +104,13 @@ impl ControllerService {
         let node = member.node_id();
         let address = self.place_of(node, asked)?;
         let own = parts.raft.id();
-        if !birth::is_at(&parts.env, &address, member, own, &parts.cluster).await {
+        let is_listed = parts.voters.contains_key(&node) || !parts.auto_join;
+        let call = || birth::who_is_at(&parts.env, &address, own);
+        let present = parts.asking.ask(&address, is_listed, call).await?;
+        let is_there = present.is_some_and(|present| {
+            present.member == member && parts.cluster.check(&present.cluster_id).is_ok()
+        });
+        if !is_there {
             return Err(format!("the controller at {address} does not answer as {member}"));
         }
         parts.admissions.admit(member, address).await
