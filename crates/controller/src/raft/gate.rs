@@ -12,6 +12,8 @@
 //!   a configured voter.
 //! - Its term is at most [`TERM_STEP_MAX`] beyond what is known: this member's own term, or one that
 //!   was told at a configured address.
+//! - Who asks for votes has not been elected yet, and all others have: a vote that was given must not be
+//!   stored as that of a leader, nor entries be taken of who never became one.
 //! - Its positions are of its own term or an earlier one, and none is beyond [`NUMBER_MAX`].
 //!
 //! Does not: doubt answers. Who is asked was dialled at an address of the configuration or of the
@@ -49,6 +51,8 @@ pub enum Refusal {
     Stranger(MemberId),
     #[error("term {term} is more than {max} beyond {known}, the newest known here", max = TERM_STEP_MAX)]
     Term { term: u64, known: u64 },
+    #[error("a vote with committed={committed} does not go with this message")]
+    Kind { committed: bool },
     #[error("entry {index} of term {entry_term} cannot be known in term {term}")]
     Position { index: u64, entry_term: u64, term: u64 },
 }
@@ -107,6 +111,10 @@ impl Gate {
             }
             met.values().map(|(_, term)| *term).fold(report.term, u64::max)
         };
+        let committed = envelope.vote.committed;
+        if committed != envelope.is_leaders {
+            return Err(Refusal::Kind { committed });
+        }
         let term = envelope.vote.leader_id.term;
         check_term(term, known_term)?;
         envelope.positions.iter().flatten().try_for_each(|position| check_position(position, term))
@@ -128,6 +136,8 @@ pub struct Envelope<'a> {
     pub target: Option<&'a pb::Member>,
     /// The sender's: whom it names is the sender.
     pub vote: Vote,
+    /// Whether such a message comes from a leader: all do but requests for votes.
+    pub is_leaders: bool,
     pub positions: &'a [Option<LogId>],
 }
 
@@ -214,7 +224,9 @@ mod tests {
         ) -> Result<(), Refusal> {
             let vote = Vote { leader_id: LeaderId { term, member: sender }, committed: false };
             let target = Some(&self.target);
-            self.gate.judge(&Envelope { cluster_id, target, vote, positions: &[position] })
+            let is_leaders = false;
+            let positions = &[position];
+            self.gate.judge(&Envelope { cluster_id, target, vote, is_leaders, positions })
         }
     }
 
@@ -249,6 +261,22 @@ mod tests {
         let scene = scene(0, true);
         assert_eq!(scene.of("ours", member(3, 3), 1), Ok(()));
         assert!(scene.of("ours", member(9, 9), 1).is_err());
+    }
+
+    #[test]
+    fn a_leaders_message_names_who_was_elected_and_a_candidates_does_not() {
+        let scene = scene(5, false);
+        let leader_id = LeaderId { term: 6, member: member(2, 2) };
+        for (committed, is_leaders) in [(true, true), (false, false), (true, false), (false, true)]
+        {
+            let vote = Vote { leader_id, committed };
+            let target = Some(&scene.target);
+            let envelope =
+                Envelope { cluster_id: "ours", target, vote, is_leaders, positions: &[] };
+            let expected =
+                if committed == is_leaders { Ok(()) } else { Err(Refusal::Kind { committed }) };
+            assert_eq!(scene.gate.judge(&envelope), expected);
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl RaftService {
             cluster_id: &request.cluster_id,
             target: request.target.as_ref(),
             vote,
+            is_leaders: false,
             positions: &[last_log_id],
         })?;
         let leadership_transfer = request.leadership_transfer;
@@ -67,6 +68,7 @@ impl RaftService {
             cluster_id: &header.cluster_id,
             target: header.target.as_ref(),
             vote,
+            is_leaders: true,
             positions: &[],
         })?;
         Ok(vote)
@@ -147,6 +149,7 @@ impl pb::raft_server::Raft for RaftService {
             cluster_id: &request.cluster_id,
             target: request.target.as_ref(),
             vote,
+            is_leaders: true,
             positions: &[prev_log_id, leader_commit],
         })?;
         let entries = request.entries.iter().map(codec::entry_from_bytes);
@@ -235,6 +238,7 @@ impl pb::raft_server::Raft for RaftService {
             cluster_id: &request.cluster_id,
             target: request.target.as_ref(),
             vote: from,
+            is_leaders: true,
             positions: &[last],
         })?;
         let request = TransferLeaderRequest::new(from, to, last);

@@ -97,6 +97,12 @@ fn a_forged_vote_leaves_every_voter_able_to_elect_restarts_included() {
             for member in [stranger(9), stranger(other), scene.member(target)] {
                 scene.refused(target, scene.vote(target, member, term + 1)).await;
             }
+            // As if it had been elected already.
+            let mut request = scene.vote(target, fellow.clone(), term + 1);
+            let elected =
+                pb::Ballot { term: term + 1, member: Some(fellow.clone()), committed: true };
+            request.vote = Some(elected);
+            scene.refused(target, request).await;
             let mut request = scene.vote(target, fellow.clone(), term + 1);
             let last = pb::LogId { term: u64::MAX, leader: Some(fellow), index: u64::MAX };
             request.last_log = Some(last);
@@ -124,7 +130,13 @@ fn entries_and_snapshots_of_a_forged_leader_are_not_taken() {
         let target = leader % 3 + 1;
         let ballot = |member, term| pb::Ballot { term, member: Some(member), committed: true };
         let mut client = scene.client(target).await;
-        let votes = [ballot(stranger(9), scene.term() + 1), ballot(scene.member(leader), u64::MAX)];
+        let unelected =
+            pb::Ballot { committed: false, ..ballot(scene.member(leader), scene.term() + 1) };
+        let votes = [
+            ballot(stranger(9), scene.term() + 1),
+            ballot(scene.member(leader), u64::MAX),
+            unelected,
+        ];
         for vote in votes {
             let append = pb::AppendRequest {
                 cluster_id: scene.cluster_id.clone(),
