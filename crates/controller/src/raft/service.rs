@@ -11,17 +11,26 @@ use super::network::SNAPSHOT_TIMEOUT;
 use super::state_machine;
 use super::types::{Entry, LogId, Snapshot, TypeConfig, Vote};
 use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
 use openraft::RaftState;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
 use openraft::vote::RaftLeaderId;
 use rpc::raft as pb;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Largest snapshot that is taken in.
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
+
+/// Time for what comes first in a snapshot, and for its content beside what [`RATE_MIN`] gives it. Its
+/// sender has all of it in memory; who pauses for longer keeps out others that are whole.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A snapshot comes at this rate at least, in bytes a second.
+const RATE_MIN: u64 = 256 << 10;
 
 /// The gRPC service of one member.
 pub struct RaftService {
@@ -113,13 +122,35 @@ fn check_last(last: Option<LogId>, committed: Option<&LogId>) -> Result<(), Stat
     Ok(())
 }
 
+/// The longest that `bytes` of a snapshot and the chunk behind them may take.
+fn time_for(bytes: usize, patience: Duration) -> Duration {
+    patience + Duration::from_secs(1) * (bytes as u64 / RATE_MIN) as u32
+}
+
+/// The next chunk of a snapshot, in time.
+async fn next_chunk(
+    chunks: &mut (impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin),
+    deadline: Instant,
+) -> Result<Option<pb::snapshot_chunk::Part>, Status> {
+    let late = |_| Status::deadline_exceeded("the snapshot comes too slowly");
+    let chunk = tokio::time::timeout_at(deadline, chunks.next()).await.map_err(late)?;
+    Ok(chunk.transpose()?.and_then(|chunk| chunk.part))
+}
+
 /// Takes in the content of a snapshot. Its memory grows with the bytes that come, up to `length`.
-async fn receive(mut chunks: Streaming<pb::SnapshotChunk>, length: u64) -> Result<Bytes, Status> {
+async fn receive(
+    mut chunks: impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin,
+    length: u64,
+    patience: Duration,
+) -> Result<Bytes, Status> {
     use pb::snapshot_chunk::Part;
     let wrong = |size: u64| Status::data_loss(format!("snapshot of {length} bytes has {size}"));
+    let begin = Instant::now();
     let mut content = BytesMut::new();
-    while let Some(chunk) = chunks.message().await? {
-        let Some(Part::Data(data)) = chunk.part else {
+    while let Some(part) =
+        next_chunk(&mut chunks, begin + time_for(content.len(), patience)).await?
+    {
+        let Part::Data(data) = part else {
             return Err(Status::invalid_argument("a snapshot has one header"));
         };
         let size = (content.len() + data.len()) as u64;
@@ -194,7 +225,7 @@ impl pb::raft_server::Raft for RaftService {
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::SnapshotResponse>, Status> {
         let mut chunks = request.into_inner();
-        let first = chunks.message().await?.and_then(|chunk| chunk.part);
+        let first = next_chunk(&mut chunks, Instant::now() + PATIENCE).await?;
         let Some(pb::snapshot_chunk::Part::Header(header)) = first else {
             return Err(Status::invalid_argument("a snapshot begins with its header"));
         };
@@ -209,7 +240,7 @@ impl pb::raft_server::Raft for RaftService {
         let busy = |_| Status::unavailable("another snapshot is coming in");
         let _receiving = self.receiving.try_acquire().map_err(busy)?;
         let late = |_| Status::deadline_exceeded(format!("no snapshot in {SNAPSHOT_TIMEOUT:?}"));
-        let content = receive(chunks, header.length);
+        let content = receive(chunks, header.length, PATIENCE);
         let content = tokio::time::timeout(SNAPSHOT_TIMEOUT, content).await.map_err(late)??;
         let meta = state_machine::snapshot_meta(&content).map_err(bad)?;
         check_answer(None, meta.last_log_id.as_ref()).map_err(bad)?;
@@ -271,5 +302,31 @@ mod tests {
             assert!(check_last(good, Some(&committed)).is_ok(), "{good:?}");
         }
         assert!(check_last(Some(id(4, 0)), None).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_pauses_or_trickles_is_given_up() {
+        use pb::snapshot_chunk::Part;
+        let patience = Duration::from_millis(20);
+        let data = |bytes: &'static [u8]| {
+            let part = Some(Part::Data(Bytes::from_static(bytes)));
+            Ok(pb::SnapshotChunk { part })
+        };
+        let whole = futures::stream::iter([data(b"ab"), data(b"c")]);
+        assert_eq!(receive(whole, 3, patience).await.expect("in time"), "abc");
+        let pause = futures::stream::iter([data(b"ab")]).chain(futures::stream::pending());
+        let trickle = futures::stream::unfold((), |()| async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Some((data(b"a"), ()))
+        });
+        let slow = [
+            receive(pause, 3, patience).await,
+            receive(Box::pin(trickle), 1 << 20, patience).await,
+        ];
+        for late in slow {
+            let code = late.expect_err("too slow").code();
+            assert_eq!(code, tonic::Code::DeadlineExceeded);
+        }
+        assert_eq!(time_for(RATE_MIN as usize * 3, patience), patience + Duration::from_secs(3));
     }
 }
