@@ -2,6 +2,7 @@
 
 use crate::ConfigError;
 use crate::key::split_list;
+use std::net::IpAddr;
 use types::host_port;
 
 /// What a listener speaks.
@@ -97,6 +98,12 @@ pub struct Endpoint {
     pub host: String,
     /// 0: the port that the listener of this name was bound to.
     pub port: u16,
+}
+
+/// Whether a host, without brackets, is this machine and nothing else.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let is_address = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    host.eq_ignore_ascii_case("localhost") || is_address(host)
 }
 
 /// Splits `host:port`, `:port` or `[v6]:port`; the host loses its brackets.

@@ -44,7 +44,7 @@ fn only_the_loopback_is_listened_on_unless_a_key_says_otherwise() {
     };
     let all = ["127.0.0.1:9092", "127.0.0.1:9093", "127.0.0.1:9094", "127.0.0.1:9095"];
     assert_eq!(bound("node.id=1"), all);
-    assert_eq!(bound("node.id=1\ncontroller.quorum.voters=1@h1:9093,2@h2:9093"), all);
+    assert_eq!(bound("node.id=1\ncontroller.quorum.voters=1@localhost:9093,2@[::1]:9193"), all);
     let clients_only = ["0.0.0.0:9092", "127.0.0.1:9093", "127.0.0.1:9094", "127.0.0.1:9095"];
     assert_eq!(bound("node.id=1\nlisteners=PLAINTEXT://:9092"), clients_only);
     let of_a_quorum = bound(
@@ -52,11 +52,26 @@ fn only_the_loopback_is_listened_on_unless_a_key_says_otherwise() {
          controller.quorum.voters=1@h1:9093,2@h2:9093\nottla.http.listener=:9095",
     );
     assert_eq!(of_a_quorum, ["h1:9092", "h1:9093", "h1:9094", "0.0.0.0:9095"]);
-    let cut_off = node("node.id=1\ncontroller.quorum.voters=1@h1:9093,2@h2:9093");
+    let cut_off = node("node.id=1\ncontroller.quorum.voters=1@127.0.0.1:9093,2@127.0.0.1:9193");
     assert!(cut_off.warnings[0].contains("listeners is not set"), "{:?}", cut_off.warnings);
     let mut lone = node("node.id=1");
     lone.advertise_as("box");
     assert!(lone.network.advertised.iter().all(|told| told.host == "localhost"));
+}
+
+/// Each node of a rolling restart would cut itself off from the others.
+#[test]
+fn a_node_whose_quorum_is_on_other_hosts_does_not_start_on_the_loopback_for_want_of_listeners() {
+    for text in [
+        "node.id=1\ncontroller.quorum.voters=1@localhost:9093,2@h2:9093",
+        "node.id=1\ncontroller.quorum.voters=1@10.0.0.1:9093\nlisteners=",
+        "node.id=4\nprocess.roles=broker\ncontroller.quorum.bootstrap.servers=h1:9093",
+    ] {
+        let found = errors(text);
+        assert!(found.starts_with("missing required key listeners: the quorum has a"), "{found}");
+        let text = text.trim_end_matches("\nlisteners=");
+        node(&format!("{text}\nlisteners=PLAINTEXT://:9092"));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::listeners::{Place, network};
 use super::values::Values;
 use super::*;
-use crate::listener::parse_host_port;
+use crate::listener::{is_loopback, parse_host_port};
 use crate::{CleanerConfig, ConfigError, Layers, Status, keys};
 
 pub(super) fn build(properties: Properties) -> Result<NodeConfig, ConfigErrors> {
@@ -19,7 +19,8 @@ pub(super) fn build(properties: Properties) -> Result<NodeConfig, ConfigErrors> 
     problems.extend(quorum_problem(node_id, roles, &quorum));
     let is_alone = quorum.voters.is_empty() && quorum.bootstrap.is_empty();
     let network = keep(network(&values, &Place { roles, is_alone }), &mut problems);
-    if !is_alone && !properties.contains("listeners") {
+    if !is_alone && values.optional("listeners").is_none() {
+        problems.extend(listeners_problem(&quorum));
         let text = "listeners is not set: only this machine reaches the node, not the others";
         warnings.push(text.to_owned());
     }
@@ -170,6 +171,22 @@ fn voter(text: &str) -> Result<Voter, ConfigError> {
         return Err(invalid());
     }
     Ok(Voter { node_id: NodeId(id), host, port })
+}
+
+/// Without `listeners` only this machine reaches a node. Where its quorum is on other hosts that is
+/// never meant: the node would seem well, and each one of a rolling restart would cut itself off, until
+/// there is no quorum.
+fn listeners_problem(quorum: &QuorumConfig) -> Option<ConfigError> {
+    let voters = quorum.voters.iter().map(|voter| voter.host.as_str());
+    let mut hosts = voters.chain(quorum.bootstrap.iter().map(|(host, _)| host.as_str()));
+    let other = hosts.find(|host| !is_loopback(host))?;
+    Some(ConfigError::Missing {
+        name: "listeners",
+        reason: format!(
+            "the quorum has a controller at {other}, and without this key only this machine would \
+             reach the node; for example PLAINTEXT://:9092,CONTROLLER://:9093"
+        ),
+    })
 }
 
 fn quorum_problem(node_id: NodeId, roles: Roles, quorum: &QuorumConfig) -> Option<ConfigError> {
