@@ -74,6 +74,24 @@ fn a_node_whose_quorum_is_on_other_hosts_does_not_start_on_the_loopback_for_want
     }
 }
 
+/// Brokers that join it follow its partitions by its added gRPC listener.
+#[test]
+fn a_first_node_whose_controllers_listener_is_open_is_reached_by_those_who_join_it() {
+    let grpc = |listeners: &str| {
+        let mut config = node(&format!("node.id=1\nlisteners={listeners}"));
+        config.advertise_as("box");
+        let bound = config.network.listeners.iter().find(|one| one.name == "GRPC");
+        let told = config.network.advertised.iter().find(|one| one.name == "GRPC");
+        (bound.expect("added").bind_addr(), told.expect("told").host.clone())
+    };
+    let of = |bound: &str, told: &str| (bound.to_owned(), told.to_owned());
+    let here = of("127.0.0.1:9094", "localhost");
+    assert_eq!(grpc("PLAINTEXT://:9092,CONTROLLER://:9093"), of("0.0.0.0:9094", "box"));
+    assert_eq!(grpc("PLAINTEXT://127.0.0.1:9092,CONTROLLER://h1:9093"), of("h1:9094", "h1"));
+    assert_eq!(grpc("PLAINTEXT://:9092,CONTROLLER://localhost:9093"), here);
+    assert_eq!(grpc("PLAINTEXT://:9092"), here);
+}
+
 #[test]
 fn a_stock_kafka_file_starts_a_node() {
     let config = node(
@@ -127,7 +145,7 @@ fn named_listeners_are_advertised_each_at_its_own_address() {
         .collect();
     assert_eq!(
         advertised,
-        ["INSIDE=box:9092", "OUTSIDE=example.org:19092", "CTRL=box:9093", "GRPC=localhost:9094"]
+        ["INSIDE=box:9092", "OUTSIDE=example.org:19092", "CTRL=box:9093", "GRPC=box:9094"]
     );
 }
 

@@ -9,11 +9,12 @@
 //! Nobody has to prove who they are yet, so what no key asks for is bound to the loopback: all
 //! listeners where `listeners` is not set, and those that are added to it on a lone node, which nobody
 //! else needs. A node of a quorum gets its added ones on the host of its first listener, since the
-//! others must reach them.
+//! others must reach them; and one whose controllers' listener is open to others is there to be joined,
+//! so that its added ones are where that is.
 
 use super::values::Values;
 use super::{NetworkConfig, Roles};
-use crate::listener::{parse_endpoints, parse_host_port, protocol_of};
+use crate::listener::{is_loopback, parse_endpoints, parse_host_port, protocol_of};
 use crate::{ConfigError, Endpoint, HttpListener, Listener, ListenerRole, SecurityProtocol};
 use std::time::Duration;
 
@@ -56,10 +57,9 @@ pub(super) fn network(values: &Values<'_>, place: &Place) -> Result<NetworkConfi
 
 fn listeners(values: &Values<'_>, place: &Place) -> Result<Vec<Listener>, ConfigError> {
     let mut given = parse_endpoints("listeners", values.text("listeners"))?;
-    let host = match given.first() {
-        Some(first) if !place.is_alone => first.host.clone(),
-        Some(_) | None => LOOPBACK.to_owned(),
-    };
+    let opened = given.iter().find(|one| is_of_controllers(values, one) && !is_loopback(&one.host));
+    let reached = if place.is_alone { opened } else { given.first() };
+    let host = reached.map_or(LOOPBACK, |one| one.host.as_str()).to_owned();
     if given.is_empty() && place.roles.broker {
         given.push(Endpoint { name: "PLAINTEXT".to_owned(), host: host.clone(), port: KAFKA_PORT });
     }
@@ -95,18 +95,19 @@ fn missing(listeners: &[Listener], place: &Place) -> Vec<(&'static str, u16)> {
     missing
 }
 
+fn is_of_controllers(values: &Values<'_>, endpoint: &Endpoint) -> bool {
+    let names = values.list("controller.listener.names");
+    let is_named = names.iter().any(|name| name.eq_ignore_ascii_case(&endpoint.name));
+    is_named || endpoint.name == "CONTROLLER"
+}
+
 fn listener(
     values: &Values<'_>,
     endpoint: Endpoint,
     implicit: bool,
 ) -> Result<Listener, ConfigError> {
-    let is_controller = values
-        .list("controller.listener.names")
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(&endpoint.name));
     let role = match endpoint.name.as_str() {
-        _ if is_controller => ListenerRole::Controller,
-        "CONTROLLER" => ListenerRole::Controller,
+        _ if is_of_controllers(values, &endpoint) => ListenerRole::Controller,
         "GRPC" => ListenerRole::Grpc,
         _ => ListenerRole::Kafka,
     };
