@@ -11,15 +11,15 @@
 //!   learner, and then a voter in the place of its old self.
 //! - A node that its cluster has replaced or never heard of joins again under its own id.
 //!
-//! Whoever answers at a configured address, or at the one that it gives for the active controller, is
-//! heard by Raft from then on ([`MetaRaft::meet`]); and a member that has not yet seen the entry that
-//! names its cluster learns the name here, since the others hear only those who know it.
+//! Whoever answers at a configured address, at a member's, or at the one that it gives for the active
+//! controller, is heard by Raft from then on ([`MetaRaft::meet`]); and a member that has not yet seen
+//! the entry that names its cluster learns the name here, since the others hear only those who know it.
 
 use crate::asking::Present;
 use crate::channel;
 use crate::cluster_name::ClusterName;
 use crate::options::QuorumSource;
-use crate::raft::{Address, MemberId, MetaRaft};
+use crate::raft::{Address, Member, MemberId, MetaRaft};
 use env::Env;
 use futures::future::join_all;
 use rpc::controller as pb;
@@ -58,8 +58,12 @@ pub struct Birth {
     /// Node ids of the configured voters, this node among them; empty where it joins by address.
     voters: BTreeMap<NodeId, String>,
     peers: Vec<(String, Option<ControllerClient<Channel>>)>,
+    /// Members at addresses that are not configured.
+    others: BTreeMap<String, ControllerClient<Channel>>,
     failure: tokio::sync::watch::Sender<Option<String>>,
     told: Option<String>,
+    /// Why it was not taken in, the last time.
+    refused: Option<String>,
 }
 
 /// The configured voters with their addresses; this node alone where nothing else is named.
@@ -106,7 +110,19 @@ impl Birth {
             (address, client.ok())
         };
         let peers = addresses.into_iter().map(connect).collect();
-        Birth { env, raft, cluster, advertised_address, voters, peers, failure, told: None }
+        let others = BTreeMap::new();
+        Birth {
+            env,
+            raft,
+            cluster,
+            advertised_address,
+            voters,
+            peers,
+            others,
+            failure,
+            told: None,
+            refused: None,
+        }
     }
 
     /// Runs until the node's tasks end.
@@ -132,6 +148,7 @@ impl Birth {
         let mut reports = self.raft.watch();
         while self.is_member() {
             self.told = None;
+            self.refused = None;
             match tokio::time::timeout(LOST_AFTER, reports.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return std::future::pending().await,
@@ -150,11 +167,21 @@ impl Birth {
         }
     }
 
+    /// A human should look: mostly the node stays outside until something is changed. It asks again and
+    /// again, so a reason is told once.
+    fn refused(&mut self, reason: String) {
+        if self.refused.as_ref() != Some(&reason) {
+            tracing::warn!(node = %self.raft.id().node_id(), reason, "not joined");
+            self.refused = Some(reason);
+        }
+    }
+
     async fn round(&mut self) {
         let answers = self.introduce().await;
         for (place, answer) in answers.iter().enumerate() {
             if let Some(answer) = answer {
-                self.meet(place, answer);
+                // The place behind the configured ones is the active controller's, see `join`.
+                self.meet(place + usize::from(place >= self.peers.len()), answer);
             }
         }
         let known = answers.iter().flatten().find(|answer| !answer.is_empty);
@@ -182,13 +209,36 @@ impl Birth {
         false
     }
 
-    async fn introduce(&self) -> Vec<Option<Answer>> {
+    /// What the configured controllers answer, and behind them the members at other addresses: only
+    /// they may know who has joined meanwhile, where this node was given no more than a way in.
+    async fn introduce(&mut self) -> Vec<Option<Answer>> {
+        self.find_others();
         let own = self.raft.id();
-        let ask = |client: &Option<ControllerClient<Channel>>| {
-            let client = client.clone();
-            async move { introduction(client?, own).await }
+        let ask = |client: Option<ControllerClient<Channel>>| async move {
+            introduction(client?, own).await
         };
-        join_all(self.peers.iter().map(|(_, client)| ask(client))).await
+        let configured = join_all(self.peers.iter().map(|(_, client)| ask(client.clone())));
+        let others = join_all(self.others.values().map(|client| ask(Some(client.clone()))));
+        let (mut answers, others) = tokio::join!(configured, others);
+        // An address that a member has left may be another cluster's by now, which is no failure.
+        let is_fellow = |one: &Answer| self.cluster.check(&one.cluster_id).is_ok();
+        answers.extend(others.into_iter().map(|answer| answer.filter(is_fellow)));
+        answers
+    }
+
+    fn find_others(&mut self) {
+        let configured: Vec<&str> =
+            self.peers.iter().map(|(address, _)| address.as_str()).collect();
+        let members = self.raft.report().members;
+        let addresses = other_addresses(&members, self.raft.id(), &configured);
+        self.others.retain(|address, _| addresses.contains(address));
+        for address in addresses {
+            if !self.others.contains_key(&address)
+                && let Ok(channel) = channel::connect(&self.env, &address)
+            {
+                self.others.insert(address, ControllerClient::new(channel));
+            }
+        }
     }
 
     /// Remembers who answered at an address, unless it belongs to another cluster.
@@ -267,9 +317,7 @@ impl Birth {
         };
         match outcome {
             Some(pb::join_response::Outcome::ClusterId(id)) => self.joined(&id).await,
-            Some(pb::join_response::Outcome::Refused(reason)) => {
-                self.tell(format!("not joined: {reason}"));
-            }
+            Some(pb::join_response::Outcome::Refused(reason)) => self.refused(reason),
             Some(pb::join_response::Outcome::NotActive(_)) | None => {}
         }
     }
@@ -287,6 +335,13 @@ impl Birth {
             tracing::info!(cluster_id, "joined the quorum");
         }
     }
+}
+
+/// Where members are that the configuration does not name.
+fn other_addresses(members: &[Member], own: MemberId, configured: &[&str]) -> BTreeSet<String> {
+    let others = members.iter().filter(|one| one.id.node_id() != own.node_id());
+    let addresses = others.map(|one| &one.address);
+    addresses.filter(|address| !configured.contains(&address.as_str())).cloned().collect()
 }
 
 /// Who is there, where it answers in time.
@@ -318,4 +373,26 @@ fn answer(response: pb::IntroduceResponse) -> Option<Answer> {
         leader_address: response.leader_address,
         term: response.term,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_no_list_names_are_asked_too_and_never_this_node() {
+        let member = |node, directory, address: &str| Member {
+            id: MemberId::new(NodeId(node), Uuid([directory; 16])),
+            address: address.to_owned(),
+            is_voter: true,
+            matched_index: None,
+            silent_for: None,
+        };
+        let own = member(1, 1, "h1:1");
+        let members =
+            [own.clone(), member(1, 9, "h1:9"), member(2, 2, "h2:2"), member(3, 3, "h3:3")];
+        let found = other_addresses(&members, own.id, &["h2:2"]);
+        assert_eq!(found, BTreeSet::from(["h3:3".to_owned()]));
+        assert!(other_addresses(&[], own.id, &[]).is_empty());
+    }
 }

@@ -7,8 +7,8 @@
 //! Rules:
 //! - The message names this cluster, once its id is known here, and this very member.
 //! - The sender is a member, as of the newest membership or the newest committed one; or it has
-//!   introduced itself at an address that this node was configured with (a member that was away does
-//!   not know who has joined meanwhile, see `birth`); or nothing was ever logged here, and its node is
+//!   introduced itself at an address that this node was configured with, or knows as a member's (one
+//!   that was away does not know who has joined meanwhile, see `birth`); or nothing was ever logged here, and its node is
 //!   a configured voter.
 //! - Its term is at most [`TERM_STEP_MAX`] beyond what is known: this member's own term, or one that
 //!   was told at a configured address.
