@@ -29,14 +29,15 @@ const PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 pub(super) enum Silence {
     /// Before all of HTTP/2's preface came; after it the protocol's own pings tell who is gone.
     AtFirst(Duration),
-    /// Between any two.
-    Always(Duration),
+    /// Between any two bytes; and whoever has been there for the second time goes in any case, so that a
+    /// byte now and then keeps no place for ever.
+    Always(Duration, Duration),
 }
 
 impl Silence {
     fn patience(self) -> Duration {
         match self {
-            Silence::AtFirst(patience) | Silence::Always(patience) => patience,
+            Silence::AtFirst(patience) | Silence::Always(patience, _) => patience,
         }
     }
 }
@@ -91,13 +92,20 @@ pub(super) struct Connection {
     /// `None` once no silence ends it.
     silence: Option<(Silence, Pin<Box<Sleep>>)>,
     heard_bytes: usize,
+    /// When the connection ends in any case.
+    end: Option<Pin<Box<Sleep>>>,
     _place: Place,
 }
 
 impl Connection {
     fn new(stream: BoxStream, peer: SocketAddr, silence: Silence, place: Place) -> Connection {
         let timer = Box::pin(sleep(silence.patience()));
-        Connection { stream, peer, silence: Some((silence, timer)), heard_bytes: 0, _place: place }
+        let end = match silence {
+            Silence::Always(_, most) => Some(Box::pin(sleep(most))),
+            Silence::AtFirst(_) => None,
+        };
+        let silence = Some((silence, timer));
+        Connection { stream, peer, silence, heard_bytes: 0, end, _place: place }
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
@@ -108,7 +116,7 @@ impl Connection {
         self.heard_bytes = self.heard_bytes.saturating_add(bytes);
         let is_greeted = self.heard_bytes >= PREFACE_BYTES;
         self.silence = match self.silence.take() {
-            Some((silence @ Silence::Always(patience), _)) => {
+            Some((silence @ Silence::Always(patience, _), _)) => {
                 Some((silence, Box::pin(sleep(patience))))
             }
             // The same timer: a byte now and then is no preface.
@@ -118,12 +126,12 @@ impl Connection {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.silence {
-            Some((_, timer)) => {
-                timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-            }
-            None => Poll::Pending,
+        let silence = self.silence.as_mut().map(|(_, timer)| timer);
+        let mut is_over = false;
+        for timer in silence.into_iter().chain(&mut self.end) {
+            is_over |= timer.as_mut().poll(cx).is_ready();
         }
+        if is_over { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
     }
 }
 
@@ -231,12 +239,37 @@ mod tests {
 
     #[tokio::test]
     async fn who_says_nothing_loses_its_place() {
-        for silence in [Silence::AtFirst, Silence::Always] {
-            let (door, address) = door(1, silence(Duration::from_millis(5))).await;
+        let patience = Duration::from_millis(5);
+        for silence in [Silence::AtFirst(patience), Silence::Always(patience, 100 * patience)] {
+            let (door, address) = door(1, silence).await;
             let _client = connect(&address).await;
             let mut inside = door.next().await;
             let end = inside.read_u8().await.expect_err("silence");
             assert_eq!(end.kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_says_a_byte_now_and_then_has_a_place_for_a_while_only() {
+        let times = [60_000, 50].map(Duration::from_millis);
+        let (door, address) = door(1, Silence::Always(times[0], times[1])).await;
+        let mut client = connect(&address).await;
+        let mut inside = door.next().await;
+        let trickle = async {
+            while client.write_all(b"G").await.is_ok() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let heard = async {
+            loop {
+                if let Err(end) = inside.read_u8().await {
+                    break end;
+                }
+            }
+        };
+        tokio::select! {
+            end = heard => assert_eq!(end.kind(), io::ErrorKind::TimedOut),
+            () = trickle => panic!("it is not closed from here"),
         }
     }
 

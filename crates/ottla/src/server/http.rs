@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use telemetry::Metrics;
 
-/// A connection that says nothing for this long is closed: whoever scrapes less often connects anew.
-const SILENCE: Silence = Silence::Always(Duration::from_secs(60));
+/// A connection that says nothing for a minute is closed, and any after five: whoever scrapes less
+/// often, or for longer, connects anew.
+const SILENCE: Silence = Silence::Always(Duration::from_secs(60), Duration::from_secs(300));
 
 /// How a node is, in parts.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug, Default)]
