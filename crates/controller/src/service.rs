@@ -111,7 +111,10 @@ impl ControllerService {
             present.member == member && parts.cluster.check(&present.cluster_id).is_ok()
         });
         if !is_there {
-            return Err(format!("the controller at {address} does not answer as {member}"));
+            return Err(format!(
+                "the controller at {address} does not answer as {member}; \
+                 controller.quorum.auto.join.enable lets it in elsewhere"
+            ));
         }
         parts.admissions.admit(member, address).await
     }

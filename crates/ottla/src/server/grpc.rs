@@ -16,8 +16,9 @@ use tonic::transport::Server;
 
 /// Accepted connections that wait for the server to take them.
 const ACCEPTED_MAX: usize = 64;
-/// Calls at once on one connection.
-const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
+/// Calls at once on one connection; more wait at the caller. A node has a few streams and its commands
+/// under way, some of which wait for other brokers; each may hold a message that is not whole yet.
+const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 /// A peer that does not answer a ping for this long is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Time for the preface of a connection.
