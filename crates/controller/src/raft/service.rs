@@ -20,7 +20,6 @@ use openraft::vote::RaftLeaderId;
 use rpc::raft as pb;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Largest snapshot that is taken in.
@@ -122,35 +121,36 @@ fn check_last(last: Option<LogId>, committed: Option<&LogId>) -> Result<(), Stat
     Ok(())
 }
 
-/// The longest that `bytes` of a snapshot and the chunk behind them may take.
-fn time_for(bytes: usize, patience: Duration) -> Duration {
-    patience + Duration::from_secs(1) * (bytes as u64 / RATE_MIN) as u32
+/// What `bytes` of a snapshot give the chunk behind them, beside the patience.
+fn time_for(bytes: usize) -> Duration {
+    Duration::from_secs(1) * (bytes as u64 / RATE_MIN) as u32
 }
 
-/// The next chunk of a snapshot, in time.
-async fn next_chunk(
-    chunks: &mut (impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin),
-    deadline: Instant,
-) -> Result<Option<pb::snapshot_chunk::Part>, Status> {
-    let late = |_| Status::deadline_exceeded("the snapshot comes too slowly");
-    let chunk = tokio::time::timeout_at(deadline, chunks.next()).await.map_err(late)?;
+type Chunk = Result<pb::SnapshotChunk, Status>;
+
+fn part(chunk: Option<Chunk>) -> Result<Option<pb::snapshot_chunk::Part>, Status> {
     Ok(chunk.transpose()?.and_then(|chunk| chunk.part))
 }
 
 /// Takes in the content of a snapshot. Its memory grows with the bytes that come, up to `length`.
 async fn receive(
-    mut chunks: impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin,
+    mut chunks: impl Stream<Item = Chunk> + Unpin,
     length: u64,
     patience: Duration,
 ) -> Result<Bytes, Status> {
     use pb::snapshot_chunk::Part;
     let wrong = |size: u64| Status::data_loss(format!("snapshot of {length} bytes has {size}"));
-    let begin = Instant::now();
+    let mut late = std::pin::pin!(tokio::time::sleep(patience));
+    let first_end = late.deadline();
     let mut content = BytesMut::new();
-    while let Some(part) =
-        next_chunk(&mut chunks, begin + time_for(content.len(), patience)).await?
-    {
-        let Part::Data(data) = part else {
+    loop {
+        let next = tokio::select! {
+            biased;
+            chunk = chunks.next() => part(chunk)?,
+            () = &mut late => return Err(Status::deadline_exceeded("a slow snapshot")),
+        };
+        let Some(next) = next else { break };
+        let Part::Data(data) = next else {
             return Err(Status::invalid_argument("a snapshot has one header"));
         };
         let size = (content.len() + data.len()) as u64;
@@ -158,6 +158,7 @@ async fn receive(
             return Err(wrong(size));
         }
         content.extend_from_slice(&data);
+        late.as_mut().reset(first_end + time_for(content.len()));
     }
     if content.len() as u64 != length {
         return Err(wrong(content.len() as u64));
@@ -225,7 +226,9 @@ impl pb::raft_server::Raft for RaftService {
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::SnapshotResponse>, Status> {
         let mut chunks = request.into_inner();
-        let first = next_chunk(&mut chunks, Instant::now() + PATIENCE).await?;
+        let late = |_| Status::deadline_exceeded("no header of a snapshot");
+        let first = tokio::time::timeout(PATIENCE, chunks.next()).await.map_err(late)?;
+        let first = part(first)?;
         let Some(pb::snapshot_chunk::Part::Header(header)) = first else {
             return Err(Status::invalid_argument("a snapshot begins with its header"));
         };
@@ -327,6 +330,6 @@ mod tests {
             let code = late.expect_err("too slow").code();
             assert_eq!(code, tonic::Code::DeadlineExceeded);
         }
-        assert_eq!(time_for(RATE_MIN as usize * 3, patience), patience + Duration::from_secs(3));
+        assert_eq!(time_for(RATE_MIN as usize * 3), Duration::from_secs(3));
     }
 }
