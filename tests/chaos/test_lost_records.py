@@ -2,8 +2,8 @@
 
 All three replicas acknowledge some records of each topic. Then its followers are away, and its
 leader takes more; then the leader stops, and what it held is lost in one way or another. The
-followers come back, alive and outside of the ISR, then the leader, with nothing. If it led, it would
-have them cut what all three acknowledged.
+followers come back, alive and outside of the ISR, then the leader, with nothing. If it led, it
+would have them cut what all three acknowledged.
 """
 
 import shutil
