@@ -4,7 +4,6 @@
 //! reports once cannot be missed by a second job that runs beside the first.
 
 use crate::open_files::LazyFile;
-use crate::removal::gone_is_fine;
 use crate::{LogDirError, checkpoint};
 use env::{Disk, File, disk::write_file_atomically};
 use std::io;
@@ -100,10 +99,13 @@ impl SyncJob {
         let result = match &gate.failed {
             Some(error) => Err(error.clone()),
             None => {
-                unopened.map_or(Ok(()), Err).and_then(|()| self.sync(is_current)).map_err(|error| {
-                    let doing = format!("sync {}", self.dir.display());
-                    LogDirError::fatal(&self.log_dir, doing, error)
-                })
+                let synced = unopened.map_or(Ok(()), Err).and_then(|()| self.sync(is_current));
+                synced.or_else(|error| self.is_deleted(&error).then_some(()).ok_or(error)).map_err(
+                    |error| {
+                        let doing = format!("sync {}", self.dir.display());
+                        LogDirError::fatal(&self.log_dir, doing, error)
+                    },
+                )
             }
         };
         match &result {
@@ -114,6 +116,12 @@ impl SyncJob {
             Err(error) => gate.failed = Some(error.clone()),
         }
         Synced { covered: self.covered, result }
+    }
+
+    /// A partition that is deleted while it is synced has no directory any more, and nobody waits for
+    /// what was in it. That is no failure of the log directory.
+    fn is_deleted(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::NotFound && !self.disk.exists(&self.dir)
     }
 
     fn sync(&self, is_current: bool) -> io::Result<()> {
@@ -127,8 +135,7 @@ impl SyncJob {
             write_file_atomically(&*self.disk, path, text.as_bytes())?;
         }
         if self.sync_names {
-            // A partition that is being deleted has no directory any more.
-            gone_is_fine(self.disk.sync_dir(&self.dir))?;
+            self.disk.sync_dir(&self.dir)?;
         }
         Ok(())
     }

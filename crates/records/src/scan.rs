@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 /// Small enough for a core's own cache, several times what a usual record takes.
 const WINDOW_BYTES: usize = 64 << 10;
+const WINDOW_BYTES_MIN: usize = 4 << 10;
 /// Most bytes of a 32-bit varint.
 const VARINT_BYTES_MAX: usize = 5;
 
@@ -58,7 +59,8 @@ pub(crate) fn scan_packed(
     limits: &PackedLimits,
     mut visit: impl FnMut(Scanned),
 ) -> Result<(), BatchError> {
-    let mut window = Window::new(Unpacked::new(codec, payload, limits.output_bytes_max)?, limits);
+    let unpacked = Unpacked::new(codec, payload, limits.output_bytes_max)?;
+    let mut window = Window::new(unpacked, payload.len(), limits);
     for place in 0..header.records_count {
         let size = window.record_size()?;
         if size > limits.record_bytes_max {
@@ -160,10 +162,12 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(unpacked: Unpacked<'a>, limits: &PackedLimits) -> Window<'a> {
+    /// A small payload gets a small window: to clear it takes time as well.
+    fn new(unpacked: Unpacked<'a>, packed: usize, limits: &PackedLimits) -> Window<'a> {
+        let bytes = packed.saturating_mul(4).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES);
         Window {
             unpacked,
-            buffer: vec![0; WINDOW_BYTES],
+            buffer: vec![0; bytes],
             start: 0,
             end: 0,
             left_max: limits.output_bytes_max,

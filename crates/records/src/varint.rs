@@ -27,6 +27,7 @@ pub(crate) trait Bytewise {
 }
 
 impl Bytewise for &[u8] {
+    #[inline]
     fn byte(&mut self) -> Result<u8, BatchError> {
         let (first, rest) = self.split_first().ok_or(BAD)?;
         *self = rest;
@@ -54,19 +55,31 @@ pub(crate) fn get_varint(bytes: &mut impl Buf) -> Result<i32, BatchError> {
     varint(&mut OfBuf(bytes))
 }
 
+#[inline]
 pub(crate) fn varlong(bytes: &mut impl Bytewise) -> Result<i64, BatchError> {
     let raw = unsigned(bytes, 10)?;
     Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
 }
 
+#[inline]
 pub(crate) fn varint(bytes: &mut impl Bytewise) -> Result<i32, BatchError> {
     let raw = u32::try_from(unsigned(bytes, 5)?).map_err(|_| BAD)?;
     Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
 }
 
+/// Most numbers take one byte: those of checks are walked by the million.
+#[inline]
 fn unsigned(bytes: &mut impl Bytewise, bytes_max: u32) -> Result<u64, BatchError> {
-    let mut value = 0u64;
-    for index in 0..bytes_max {
+    let first = bytes.byte()?;
+    match first & 0x80 {
+        0 => Ok(u64::from(first)),
+        _ => longer(first, bytes, bytes_max),
+    }
+}
+
+fn longer(first: u8, bytes: &mut impl Bytewise, bytes_max: u32) -> Result<u64, BatchError> {
+    let mut value = u64::from(first & 0x7f);
+    for index in 1..bytes_max {
         let byte = bytes.byte()?;
         let bits = u64::from(byte & 0x7f);
         if index == 9 && bits > 1 {

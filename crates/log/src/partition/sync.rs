@@ -41,7 +41,8 @@ impl PartitionLog {
         for file in self.unsynced_beside() {
             match file {
                 Ok(file) => files.push(file),
-                Err(error) => unopened = Some(error),
+                // A log that was removed has nothing to say.
+                Err(error) => unopened = Some(error).filter(|_| self.failure.get().is_none()),
             }
         }
         let last = self.segments.len() - 1;

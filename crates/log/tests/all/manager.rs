@@ -216,6 +216,22 @@ fn a_damaged_partition_stays_closed_and_whole_until_someone_decides() {
     assert_eq!(other.lock().end_offset(), Offset(0), "another topic: the old one is a stray");
 }
 
+#[test]
+fn a_sync_under_way_when_its_partition_is_deleted_harms_nothing_else() {
+    let disk = MemDisk::new();
+    let (logs, _) = start(&disk);
+    for index in 0..2 {
+        fill(&logs, "t", index, 10);
+    }
+    let online = logs.directories().len();
+    let job = logs.get(&name("t", 0)).unwrap().lock().sync();
+    let (removals, failed) = logs.delete(&[(name("t", 0), topic_id(1))]);
+    assert_eq!((removals.len(), failed.len()), (1, 0));
+    assert!(job.run().is_ok(), "its epochs and names have no directory any more");
+    assert_eq!(logs.directories().len(), online);
+    assert_eq!(end(&logs, "t", 1), Offset(10));
+}
+
 fn names_in(disk: &MemDisk, suffix: &str) -> Vec<PathBuf> {
     let inside = |dir: PathBuf| disk.list(&dir).unwrap().into_iter().map(move |e| dir.join(e.name));
     let ends = |path: &PathBuf| path.to_string_lossy().ends_with(suffix);

@@ -35,7 +35,8 @@ pub(super) async fn run(load: Workload) {
 /// Whether it was acknowledged.
 async fn send(client: &Client) -> Result<bool, ClientError> {
     let of = TopicPartition { topic: TOPIC.into(), partition: PartitionIndex(0) };
-    let data = PartitionProduceData { index: 0, records: Some(bytes::Bytes::from(odd_batch()).into()) };
+    let data =
+        PartitionProduceData { index: 0, records: Some(bytes::Bytes::from(odd_batch()).into()) };
     let topic =
         TopicProduceData { name: TOPIC.into(), partition_data: vec![data], ..Default::default() };
     let request = ProduceRequest {
