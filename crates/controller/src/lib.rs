@@ -113,10 +113,8 @@ impl Controller {
         let voters =
             birth::configured_voters(&options.quorum, options.node_id, &options.advertised_address);
         let journal = files.journal.clone();
-        let (raft, view) =
-            MetaRaft::open(setup(&options, &env, id, &cluster, voters.clone(), &files), &tasks)
-                .await
-                .map_err(StartError::Raft)?;
+        let setup = setup(&options, &env, id, &cluster, voters.clone(), &files);
+        let (raft, view) = MetaRaft::open(setup, &tasks).await.map_err(StartError::Raft)?;
         let (term, activity) = Activity::new();
         tasks.spawn(activity::run(raft.clone(), term));
         tasks.spawn(Successor { env: env.clone(), raft: raft.clone() }.run());
