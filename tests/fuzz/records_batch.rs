@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use records::{
-    Attributes, Batch, BatchHeader, Compression, ControlRecord, ProduceLimits, RecordRules, Stamp,
-    TargetCodec, TimestampLimits, batches, stamp, validate_produced,
+    Attributes, Batch, BatchHeader, Compression, ControlRecord, PackedValidation, ProduceLimits,
+    RecordRules, Stamp, TargetCodec, TimestampLimits, batches, stamp, validate_produced,
 };
 use types::{LeaderEpoch, Offset, Timestamp};
 
@@ -45,6 +45,8 @@ fn check(bytes: &Bytes, control: u8) {
         timestamps: (control & 4 != 0).then_some(timestamps),
         target: target.map(|codec| TargetCodec { codec, level: None }),
         max_message_bytes: 1 << 20,
+        packed: PackedValidation::Full,
+        record_bytes_max: UNPACKED_BYTES_MAX,
         output_bytes_max: UNPACKED_BYTES_MAX,
     };
     let must_unpack = batch.must_unpack(&rules);
