@@ -8,7 +8,7 @@ use crate::{LogDirError, checkpoint};
 use env::{Disk, File, disk::write_file_atomically};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use types::{EpochOffset, Offset, Timestamp};
 
 /// What a log knows of its syncs.
@@ -77,6 +77,8 @@ pub struct SyncJob {
     pub(crate) epochs: Option<(PathBuf, Vec<EpochOffset>)>,
     pub(crate) sync_names: bool,
     pub(crate) covered: Covered,
+    /// The log's own: closed, or what broke it.
+    pub(crate) failure: Arc<OnceLock<LogDirError>>,
 }
 
 /// A job that ran; hand it to `PartitionLog::complete_sync`, whatever came of it.
@@ -119,9 +121,10 @@ impl SyncJob {
     }
 
     /// A partition that is deleted while it is synced has no directory any more, and nobody waits for
-    /// what was in it. That is no failure of the log directory.
+    /// what was in it. That is no failure of the log directory. One that somebody else has removed is.
     fn is_deleted(&self, error: &io::Error) -> bool {
-        error.kind() == io::ErrorKind::NotFound && !self.disk.exists(&self.dir)
+        error.kind() == io::ErrorKind::NotFound
+            && self.failure.get().is_some_and(LogDirError::is_closed)
     }
 
     fn sync(&self, is_current: bool) -> io::Result<()> {

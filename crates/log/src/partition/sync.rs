@@ -78,6 +78,7 @@ impl PartitionLog {
             epochs: dirty.then(|| (path, self.epochs.entries().to_vec())),
             sync_names: self.sync.names_changed != self.sync.names_synced,
             covered: self.to_cover(),
+            failure: self.failure.clone(),
         }
     }
 
